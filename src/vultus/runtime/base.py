@@ -1,0 +1,80 @@
+"""The contract of a model that runs without torch: speech in, motion out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from vultus.errors import VultusError
+from vultus.motion import Motion
+from vultus.topology import Template
+
+if TYPE_CHECKING:
+    from vultus.export.read import StyleClip
+    from vultus.speech import SpeechSource
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total); a total of 0 means not known yet."""
+
+
+class Model(Protocol):
+    """What `animate`, the benchmark and the server may know of a model.
+
+    Attributes:
+        name: bundle name.
+        styles: names of the style presets; the first is the default.
+        template: the neutral face it speaks with unless told otherwise.
+    """
+
+    name: str
+    styles: tuple[str, ...]
+    template: Template
+
+    def predict(
+        self,
+        source: SpeechSource,
+        *,
+        style: str | StyleClip | None = None,
+        template: Template | None = None,
+        num_takes: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> list[Motion]:
+        """One Motion for each take, at the model's own fps; memory grows with the motion, not with the sound."""
+        ...
+
+
+def one_take_only(name: str, num_takes: int) -> None:
+    """Refuses several takes of a deterministic model."""
+    if num_takes != 1:
+        raise VultusError(f"model '{name}' is deterministic and gives 1 take, not {num_takes}")
+
+
+class TeeSource:
+    """A speech source that shows every block of a reading to a listener, so that one decoding serves two readers."""
+
+    def __init__(self, source: SpeechSource, listener: Callable[[np.ndarray], None]):
+        self._source = source
+        self._listener = listener
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    @property
+    def num_samples(self) -> int:
+        return self._source.num_samples
+
+    @property
+    def duration(self) -> float:
+        return self._source.duration
+
+    def blocks(self, block: int = 160_000) -> Iterator[np.ndarray]:
+        for samples in self._source.blocks(block):
+            self._listener(samples)
+            yield samples
+
+    def sound(self, rate: int) -> Iterator[np.ndarray]:
+        return self._source.sound(rate)
