@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from vultus.head import Head
     from vultus.synthesis.prosody import Prosody
 
+
+class Listener:
+    """Hears every block that the model hears: counts samples and gathers the prosody."""
+
+    def __init__(self) -> None:
+        from vultus.synthesis.prosody import ProsodyTracker
+
+        self.num_samples = 0
+        self._tracker = ProsodyTracker()
+
+    def __call__(self, samples: np.ndarray) -> None:
+        self.num_samples += len(samples)
+        self._tracker.feed(samples)
+
+    def prosody(self) -> Prosody:
+        return self._tracker.finish()
+
+
 #: Part of the face that a gain scales -> beginnings of the names of its shapes. `head` scales head rotation.
 PARTS: dict[str, tuple[str, ...]] = {
     "jaw": ("jaw", "mouthClose"),  # mouthClose belongs to the open jaw that it closes the lips of
@@ -29,11 +47,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 MAX_GAIN = 3.0
 
-#: Silence is this far below the speaker's level, or this quiet outright.
-QUIET_BELOW_SPEAKER_DB = 36.0
-QUIET_LEVEL_DB = -62.0
-#: A mouth starts before the sound and ends after it; it comes to rest only in pauses longer than the two together.
-REST_BEFORE_S, REST_AFTER_S, REST_FADE_S = 0.15, 0.20, 0.12
+#: A mouth moves before the sound starts and after it ends; between speech further apart than both it comes to rest.
+MOVES_BEFORE_S, MOVES_AFTER_S, REST_FADE_S = 0.16, 0.20, 0.12
 
 
 def part_of(name: str) -> str:
@@ -85,6 +100,20 @@ def parse_gains(gain: str | Mapping[str, float] | None) -> dict[str, float]:
     return gains
 
 
+def speaking(prosody: Prosody, num_frames: int, fps: float) -> np.ndarray:
+    """(T,) float32 in [0, 1]: 1 where a mouth may move, 0 where nobody speaks; it fades between the two."""
+    from vultus.synthesis.prosody import RATE
+
+    at = np.arange(len(prosody), dtype=np.float64)
+    active = prosody.activity > 0.5
+    since = (at - np.maximum.accumulate(np.where(active, at, -np.inf))) / RATE
+    until = (np.minimum.accumulate(np.where(active, at, np.inf)[::-1])[::-1] - at) / RATE
+    away = np.minimum(since - MOVES_AFTER_S, until - MOVES_BEFORE_S) / REST_FADE_S  # infinite where nobody ever speaks
+    gate = 1.0 - np.clip(away, 0.0, 1.0)
+    gate = gate * gate * (3.0 - 2.0 * gate)
+    return np.interp(motion_times(num_frames, fps), at / RATE, gate).astype(np.float32)
+
+
 def smooth_motion(values: np.ndarray, fps: float, milliseconds: float) -> np.ndarray:
     """Gaussian smoothing over time; (T, K) -> (T, K) float32. The ends are held."""
     sigma = milliseconds / 1000.0 * fps
@@ -98,3 +127,43 @@ def smooth_motion(values: np.ndarray, fps: float, milliseconds: float) -> np.nda
     for offset, weight in enumerate(kernel):
         out += weight * padded[offset : offset + len(values)]
     return out
+
+
+def finish(
+    values: np.ndarray,
+    fps: float,
+    *,
+    head: Head,
+    prosody: Prosody,
+    gains: Mapping[str, float],
+    smooth: float,
+    life: bool,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted weights -> the weights and the head rotation of a take.
+
+    Args:
+        values: (T, 55) float32 predicted weights, columns as WEIGHT_NAMES.
+        fps: frames per second.
+        head: the face that will move; its geometry decides when lips touch.
+        prosody: of the same speech.
+        gains: from `parse_gains`.
+        smooth: standard deviation of extra smoothing, ms.
+        life: whether to add blinks, gaze and head motion.
+        seed: of that layer.
+
+    Returns:
+        (T, 55) float32 in [0, 1]; (T, 3) float32 axis-angle, radians.
+    """
+    from vultus.synthesis.performance import combine, life_layer
+
+    gate = speaking(prosody, len(values), fps)
+    values = smooth_motion(values * np.where(MOUTH, gate[:, None], 1.0).astype(np.float32), fps, smooth)
+    head_rotation = np.zeros((len(values), 3), np.float32)
+    layers = [values]
+    if life:
+        lively, head_rotation = life_layer(prosody, len(values), fps, seed=seed)
+        layers.append(lively)
+    scale = np.array([gains.get(part, 1.0) for part in PART_OF_COLUMN], np.float32)
+    out = combine(*[layer * scale for layer in layers], head=head)
+    return out, (head_rotation * gains.get("head", 1.0)).astype(np.float32)

@@ -394,9 +394,8 @@ def read_textgrid(path: str | Path, tier: str | None = None) -> LabelledLine:
     except UnicodeDecodeError:
         raise VultusError(f"{path.name} is neither UTF-8 nor UTF-16; save the TextGrid as UTF-8 in Praat") from None
     tokens: list[str | float] = [
-        float(number) if number else quoted.replace('""', '"') for quoted, number in _TOKEN.findall(text) if number or True
+        float(number) if number else quoted.replace('""', '"') for quoted, number in _TOKEN.findall(text)
     ]
-    tokens = [t for t in tokens]
     seconds, tiers = _parse_tiers(tokens, path.name)
     chosen = _choose_tier(tiers, tier, path.name)
     warnings: list[str] = []
@@ -492,7 +491,7 @@ def settle_pauses(phones: Sequence[Phone], samples: np.ndarray, quiet_db: float 
         if not phone.is_silence and phone.duration > 0.09 and (following is None or following.is_silence):
             loud = np.flatnonzero(span(phone.start, phone.end) > floor)
             heard = phone.start + (loud[-1] + 1.5) / rate if len(loud) else phone.start
-            end = min(phone.end, max(heard + 0.015, phone.start + 0.06))
+            end = float(min(phone.end, max(heard + 0.015, phone.start + 0.06)))
             if phone.end - end > 0.03:
                 out.append(replace(phone, end=end))
                 out.append(Phone(SILENCE, end, phone.end))
