@@ -21,8 +21,8 @@ $(VENV)/.dev: $(BIN)/vultus
 
 demo: $(BIN)/vultus   ## animate examples/* into demo/ (.glb .mp4 .csv .png)
 	mkdir -p demo
-	@set -e; for clip in examples/*.ogg; do \
-	  name=$$(basename $$clip .ogg); \
+	@set -e; for clip in examples/*.wav; do \
+	  name=$$(basename $$clip .wav); \
 	  $(BIN)/vultus animate $$clip -o demo/$$name.glb -o demo/$$name.mp4 -o demo/$$name.csv -o demo/$$name.png; \
 	done
 

@@ -30,7 +30,7 @@ PEERS = {"UniTalker-B": 0.207, "FaceFormer": 0.426, "MM'23 released code": 0.531
 
 def make_recording(path: Path, seconds: float) -> None:
     """A wav of the shipped examples, one after the other, to length; written in pieces."""
-    clips = [soundfile.read(clip, dtype="float32") for clip in sorted((ROOT / "examples").glob("*.ogg"))]
+    clips = [soundfile.read(clip, dtype="float32") for clip in sorted((ROOT / "examples").glob("*.wav"))]
     rate = clips[0][1]
     pause = np.zeros(rate // 2, np.float32)
     unit = np.concatenate([piece for clip, _ in clips for piece in (clip, pause)])

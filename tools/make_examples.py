@@ -18,8 +18,16 @@ from vultus.synthesis.sources.kokoro import speak
 from vultus.synthesis.sources.kokoro_parts import fetch
 
 EXAMPLES = {
-    "hello": ("af_heart", 1.0, "Hello! My name is Vultus. Give me a voice, and I'll give you a face that moves with it."),
-    "story": ("bm_george", 1.0, "By midnight she had found the fox, the well, and the broken wall. Nobody believed her."),
+    "hello": (
+        "af_heart",
+        1.0,
+        "Hello! My name is Vultus. Give me a voice, and I'll give you a face that moves with it.",
+    ),
+    "story": (
+        "bm_george",
+        1.0,
+        "By midnight she had found the fox, the well, and the broken wall. Nobody believed her.",
+    ),
     "question": ("am_michael", 1.05, "Wow, what a view! Would you believe it's only five past four?"),
 }
 

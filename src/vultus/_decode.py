@@ -113,6 +113,8 @@ def _frames_av(path: Path) -> Iterator[tuple[int, np.ndarray]]:
         if not container.streams.audio:
             raise VultusError(f"{subject}: has no sound track; expected a sound or video file with sound")
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise VultusError(f"{subject}: its sound is in a format that is not known; convert it to wav")
         stream.codec_context.thread_count = 1
         origin: float | None = None  # time stamp of sample 0, seconds
         count, filled, failed, warned = 0, 0.0, False, False

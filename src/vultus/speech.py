@@ -19,9 +19,24 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from vultus._decode import (
-    MAX_CHANNELS, MIN_SECONDS, PCM_MAGIC, READ, check_block, check_level, check_rate, decode_av, decode_pcm, mono,
-    one_line, open_pcm, probe_av, reblock, resample, resampled_length, too_short,
-)  # fmt: skip
+    MAX_CHANNELS,
+    MIN_SECONDS,
+    PCM_MAGIC,
+    READ,
+    check_block,
+    check_level,
+    check_rate,
+    decode_av,
+    decode_pcm,
+    mono,
+    one_line,
+    open_pcm,
+    probe_av,
+    reblock,
+    resample,
+    resampled_length,
+    too_short,
+)
 from vultus.clock import SAMPLE_RATE
 from vultus.errors import VultusError
 
@@ -97,11 +112,11 @@ class Speech:
                 f"{subject}: array has shape {array.shape}; expected (S, channels) with 1 to {MAX_CHANNELS} channels;"
                 " pass array.T if it is (channels, S)"
             )
-        mono = mono(array if array.ndim == 2 else array[:, None], subject)
-        check_level(mono, subject)
-        if len(mono) < MIN_SECONDS * hz:
-            raise too_short(subject, len(mono) / hz)
-        pieces = (mono[i : i + READ] for i in range(0, len(mono), READ))
+        mixed = mono(array if array.ndim == 2 else array[:, None], subject)
+        check_level(mixed, subject)
+        if len(mixed) < MIN_SECONDS * hz:
+            raise too_short(subject, len(mixed) / hz)
+        pieces = (mixed[i : i + READ] for i in range(0, len(mixed), READ))
         return cls(np.concatenate(list(resample(pieces, hz, SAMPLE_RATE))), name)
 
     @classmethod

@@ -113,14 +113,16 @@ def read_csv(path: str | Path) -> tuple[np.ndarray, float, np.ndarray]:
 
     Rows that the app dropped are filled by linear interpolation along the timecode. The rate is that of the rows.
     Tracking overshoots (1.0033 in a real capture): weights are clipped to [0, 1], with a warning from 0.05 on. Some
-    third-party writers count the frame field at the rate of their rows instead of in sixtieths; such a file shows as one
-    with a hole in every second, and is read by its own count.
+    third-party writers count the frame field at the rate of their rows instead of in sixtieths; such a file shows as
+    one with a hole in every second, and is read by its own count.
 
     Returns:
-        weights (T, 52) float32 in [0, 1], columns as ARKIT_NAMES; fps; head rotation (T, 3) float32, axis-angle, radians.
+        weights (T, 52) float32 in [0, 1], columns as ARKIT_NAMES; fps; head rotation (T, 3) float32, axis-angle,
+        radians.
 
     Raises:
-        VultusError: not such a file, a missing or doubled column, a bad row (its line is named), times that do not rise.
+        VultusError: not such a file, a missing or doubled column, a bad row (its line is named), times that do not
+            rise.
     """
     path = Path(path)
     clocks: list[tuple[int, float]] = []  # whole seconds, frame field
@@ -143,7 +145,7 @@ def read_csv(path: str | Path) -> tuple[np.ndarray, float, np.ndarray]:
                     clocks.append(_clock(row[0]))
                 except ValueError:
                     raise VultusError(
-                        f"{path} line {reader.line_num}: expected HH:MM:SS:FF.mmm and numbers; found '{row[0][:20]}, ...'"
+                        f"{path} line {reader.line_num}: found '{row[0][:20]}...'; expected HH:MM:SS:FF.mmm, numbers"
                     ) from None
     except OSError as error:
         raise VultusError(f"{path}: cannot be read ({error.strerror}); check the name") from None
@@ -236,11 +238,11 @@ def _even_grid(path: Path, times: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def _fill(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Rows at uneven places -> rows at 0, 1, 2 ...; rows within a tenth of a frame of their place are kept as they are."""
+    """Rows at uneven places -> rows at 0, 1, 2 ...; rows within a tenth of a frame of their place stay."""
     slots = np.rint(places)
     if len(np.unique(slots)) == len(slots) and np.abs(places - slots).max() < 0.1:
         places = slots
-    count = int(round(places[-1])) + 1
+    count = round(float(places[-1])) + 1
     if count > 4 * len(values) + 240:
         raise VultusError("the timecode has holes longer than the motion itself; cut the recording there")
     grid = np.arange(count, dtype=np.float64)

@@ -55,7 +55,7 @@ def write(take: Take, path: Path, *, progress: Callable[[int, int], None] | None
     """
     if not vertices and not take.has_weights:
         raise VultusError(
-            f"vertices=False would leave nothing: a '{take.motion.rig.name}' rig has no ARKit weights; keep the vertices"
+            f"vertices=False leaves nothing: a '{take.motion.rig.name}' rig has no ARKit weights; keep the vertices"
         )
     topology, template = take.template.topology, np.asarray(take.template.vertices, "<f4")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -141,7 +141,8 @@ def read_npz(path: str | Path) -> NpzMotion:
     """Reads an .npz of ours. Nothing in it is ever unpickled, and nothing is allocated before its size is checked.
 
     Raises:
-        VultusError: no zip, a damaged or hostile one; missing arrays; wrong shapes or types; values that are no numbers.
+        VultusError: no zip, a damaged or hostile one; missing arrays; wrong shapes or types; values that are
+            no numbers.
     """
     path = Path(path)
     try:

@@ -88,8 +88,8 @@ def read_motion(path: str | Path, *, topology_digest: str | None = None) -> Styl
         raise VultusError(f"{path}: {clip.duration:.2f} s of motion; a style needs at least {MIN_SECONDS:g} s")
     if clip.weights is None and topology_digest is not None and clip.topology_digest != topology_digest:
         raise VultusError(
-            f"{path}: its vertices move another mesh ({clip.topology_digest}) than this head's ({topology_digest}), and it "
-            "has no weights; expected weights, or vertices of the same topology"
+            f"{path}: its vertices move another mesh ({clip.topology_digest}) than this head's ({topology_digest}), "
+            "and it has no weights; expected weights, or vertices of the same topology"
         )
     if not _moves(clip):
         raise VultusError(f"{path}: the face never moves; a style needs a clip of a speaking face")

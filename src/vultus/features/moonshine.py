@@ -1,7 +1,146 @@
+"""The default encoder: Moonshine tiny-en (MIT), cut after its fifth block, run by onnxruntime; no torch.
+
+A frame holds the residual stream after block 3 and after block 5 (288 channels each) and, unless `loudness=False`, two
+channels of loudness (see loudness.py): 578 in all. Frame i stands at (384 i + 447) / 16000 s: the strides of the three
+convolutions multiply to 64 * 3 * 2 = 384 samples and a frame sees 127 + 6 * 64 + 2 * 192 = 895.
+
+The network looks both ways without limit, so sound of more than 14 s goes through in windows of 14 s that overlap by
+1.2 s; neighbours are cross-faded over 0.6 s. What a frame hears 10 s away does colour it: on recordings of 30 s the
+states differ from those of a single pass by 7 % after block 3 and by 20 % after block 5 (relative L2 norm;
+correlation 0.98), while the largest step from frame to frame grows by a tenth at most. Windows also keep a long talk
+within the lengths that a method was trained on. The first normalisation runs over the whole window and takes out the
+level of the recording: 20 dB less or 10 dB more change the states by 2 to 6 % (correlation 0.998).
+
+Letters: S samples at 16 kHz, F feature frames, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vultus.clock import SAMPLE_RATE
+from vultus.errors import VultusError
+from vultus.features.base import Features, as_samples, blocks_of
+from vultus.features.loudness import AHEAD, Loudness
+from vultus.features.windows import Grid, WindowedRun, Windows
+
+if TYPE_CHECKING:
+    from vultus.speech import SpeechSource
+
 ASSET = Path(__file__).parent.parent / "assets" / "moonshine_tiny_block5.onnx"
 FRAME_STRIDE, MIN_SAMPLES = 384, 895
-RATE = 16000 / FRAME_STRIDE
-OFFSET = 447 / 16000
+RATE = SAMPLE_RATE / FRAME_STRIDE
+CENTRE = MIN_SAMPLES // 2
+OFFSET = CENTRE / SAMPLE_RATE
+GRID = Grid(FRAME_STRIDE, MIN_SAMPLES)
+WINDOWS = Windows(length=14.0, hop=12.8, margin=0.3, fade=0.6)
+
+
 def num_frames(num_samples: int) -> int:
-    return 1 + max(0, num_samples - MIN_SAMPLES) // FRAME_STRIDE
+    """Frames of a speech of `num_samples` samples; at least one, since shorter sound is padded.
+
+    >>> num_frames(16000)
+    40
+    """
+    return max(1, GRID.num_frames(num_samples))
+
+
+class MoonshineEncoder:
+    """Speech -> (F, 578) at 41.67 Hz.
+
+    Args:
+        loudness: whether the two channels of loudness are appended.
+        threads: of onnxruntime; more than one helps only on an idle machine.
+        windows: how long sound is cut; the default suits files. A live session takes short ones, such as
+            `Windows(length=1.5, hop=0.1, margin=0.2, fade=0.0, first=0.4)`, and waits for `hop + margin`.
+        path: a graph written by `moonshine_export` in place of the shipped one (a fine-tuned encoder).
+    """
+
+    name = "moonshine"
+    rate, offset = RATE, OFFSET
+
+    def __init__(
+        self,
+        *,
+        loudness: bool = True,
+        threads: int = 1,
+        windows: Windows = WINDOWS,
+        path: str | Path | None = None,
+    ) -> None:
+        self._plan = windows.in_frames(RATE)
+        if loudness and self._plan[2] + self._plan[3] < AHEAD:
+            raise VultusError(
+                f"moonshine: margin + fade are {windows.margin + windows.fade:g} s; the loudness needs"
+                f" {AHEAD / RATE:.2f} s of future; lengthen the margin or pass loudness=False"
+            )
+        self.loudness = loudness
+        self._session = _session(Path(path) if path is not None else ASSET, threads)
+        self._channels = int(self.states(np.zeros(MIN_SAMPLES, np.float32)).shape[1])
+        self.dimension = self._channels + (Loudness.dimension if loudness else 0)
+
+    def __call__(self, speech: SpeechSource) -> Features:
+        """Features of a whole speech; `values` (F, C) with F = max(1, (S - 895) // 384 + 1)."""
+        return Features(np.concatenate(list(self.stream(speech.blocks()))), self.rate, self.offset)
+
+    def stream(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Blocks (S,) float32 of any sizes -> blocks (f, C); see `Encoder.stream`."""
+        states = WindowedRun(self.states, GRID, self._plan, self._channels)
+        loudness = Loudness(FRAME_STRIDE, CENTRE, MIN_SAMPLES)
+        unheard: list[np.ndarray] = []  # sound that the loudness has not measured: it is asked only for settled frames
+        waiting = np.zeros((0, Loudness.dimension), np.float32)
+        for block in blocks:
+            # A long block passes in pieces, so that it does not lie in memory many times over.
+            for piece in blocks_of(as_samples(block)):
+                frames = states.feed(piece)
+                if self.loudness:
+                    unheard.append(piece.copy())
+                if not len(frames):
+                    continue
+                if self.loudness:
+                    waiting = np.concatenate([waiting, loudness.feed(np.concatenate(unheard))])
+                    unheard.clear()
+                    frames, waiting = _join(frames, waiting)
+                yield frames
+        frames = states.finish()
+        if self.loudness:
+            last = np.concatenate([np.zeros(0, np.float32), *unheard])
+            frames, _ = _join(frames, np.concatenate([waiting, loudness.feed(last), loudness.finish()]))
+        yield frames
+
+    def states(self, samples: np.ndarray) -> np.ndarray:
+        """One pass of the network: samples (S,) float32, S >= 895 -> states (F, C) float32."""
+        return self._session.run(None, {"samples": samples[None]})[0][0]
+
+
+def _join(frames: np.ndarray, loudness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sets frames (f, C) and the first f rows of loudness side by side; gives back the rows that are left."""
+    count = len(frames)
+    return np.concatenate([frames, loudness[:count]], axis=1), loudness[count:]
+
+
+def _session(path: Path, threads: int) -> Any:
+    import onnxruntime
+
+    if threads < 1:
+        raise VultusError(f"moonshine: threads is {threads}; expected 1 or more")
+    if not path.is_file():
+        raise VultusError(
+            f"moonshine: no graph at {path}; the package ships one; reinstall vultus or, in a source tree, run"
+            " python tools/build_moonshine.py"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Keeps a long run's memory at what one window needs.
+    options.enable_cpu_mem_arena = False
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has no common base class for its errors
+        raise VultusError(
+            f"moonshine: cannot load {path} ({str(error).splitlines()[0]}); expected an ONNX graph"
+        ) from None

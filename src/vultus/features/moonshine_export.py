@@ -25,7 +25,9 @@ def _onnx() -> Any:
     try:
         import onnx
     except ImportError:
-        raise VultusError("package 'onnx' is missing; it reads and writes graphs; pip install 'vultus[train]'") from None
+        raise VultusError(
+            "package 'onnx' is missing; it reads and writes graphs; pip install 'vultus[train]'"
+        ) from None
     return onnx
 
 
@@ -88,7 +90,7 @@ def write_graph(
     path: Path,
     *,
     taps: Sequence[int] = (3, 5),
-    mode: str = "dynamic",
+    mode: str = "weights",
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Writes the graph: `samples` (B, S) float32 at 16 kHz -> `states` (B, F, 288 x taps) float32.

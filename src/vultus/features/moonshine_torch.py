@@ -100,7 +100,9 @@ class MoonshineNet(nn.Module):
             (B, F, 288 x taps); frames past an item's own are zero.
         """
         if samples.shape[-1] < MIN_SAMPLES:
-            raise VultusError(f"moonshine: {samples.shape[-1]} samples; expected at least {MIN_SAMPLES}; pad with zeros")
+            raise VultusError(
+                f"moonshine: {samples.shape[-1]} samples; expected at least {MIN_SAMPLES}; pad with zeros"
+            )
         x = torch.tanh(self.conv1(samples[:, None]))
         mask: Tensor | None = None
         if lengths is None:

@@ -18,14 +18,14 @@ Letters: B batch, T motion frames, R reference frames, C feature channels, V ver
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vultus import clock
 from vultus.errors import VultusError, unknown_name
@@ -139,7 +139,7 @@ def _moments(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
 class BatchNorm(nn.BatchNorm1d):
     """BatchNorm1d over real frames only, and over the processes of a distributed run (on CPU too)."""
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if not self.training or (mask is None and _processes() == 1):
             return super().forward(x)
         assert self.running_mean is not None and self.running_var is not None
@@ -185,7 +185,7 @@ class RunningNorm(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """conv3 - norm - PReLU - conv3 - norm, plus a shortcut; nothing after the sum. (B, in, T) -> (B, out, T / stride)."""
+    """conv3 - norm - PReLU - conv3 - norm, plus a shortcut; no activation after. (B, in, T) -> (B, out, T / stride)."""
 
     def __init__(self, channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -263,9 +263,7 @@ class Decoder(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.units = nn.ModuleList(
-            ResidualUnit(config.channels, config.channels) for _ in range(config.decoder_units)
-        )
+        self.units = nn.ModuleList(ResidualUnit(config.channels, config.channels) for _ in range(config.decoder_units))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = x.transpose(1, 2)
@@ -303,6 +301,7 @@ class CompositeRegional(nn.Module):
     centre: Tensor
     rig: Tensor | None
     gaps: Tensor | None
+    _rig_square: Tensor
 
     def __init__(
         self, config: Config, dims: Dimensions, *, rig: np.ndarray | None = None, gaps: np.ndarray | None = None
@@ -330,13 +329,16 @@ class CompositeRegional(nn.Module):
         self.register_buffer("centre", centre, persistent=False)
         for name, matrix, factor in (("rig", rig, 1.0 / dims.unit), ("gaps", gaps, dims.unit)):
             if matrix is not None and matrix.shape[1] != width:
-                raise VultusError(f"{name} has {matrix.shape[1]} columns; the mesh has 3 x {dims.num_vertices} = {width}")
+                raise VultusError(
+                    f"{name} has {matrix.shape[1]} columns; the mesh has 3 x {dims.num_vertices} = {width}"
+                )
             tensor = None if matrix is None else torch.from_numpy(np.asarray(matrix, np.float32) * np.float32(factor))
             self.register_buffer(name, tensor, persistent=False)
         if rig is not None:
             # From double precision once: the loss is a small difference of large terms.
             exact = np.asarray(rig, np.float64) / dims.unit
-            self.register_buffer("_rig_square", torch.from_numpy((exact @ exact.T).astype(np.float32)), persistent=False)
+            square = torch.from_numpy((exact @ exact.T).astype(np.float32))
+            self.register_buffer("_rig_square", square, persistent=False)
 
     @property
     def context_frames(self) -> int:
@@ -421,19 +423,16 @@ class CompositeRegional(nn.Module):
             return self._terms(codes.float(), batch, products)
 
     def _terms(self, codes: Tensor, batch: Batch, products: Products | None) -> dict[str, Tensor]:
-        squared: Callable[[Tensor], Tensor]
         if products is not None:
             error = torch.cat([self.config.alpha * codes, -batch.motion], 2)
-            square, gap_matrix = products.square, products.gaps
-            squared = lambda e: ((e @ square) * e).sum(2).clamp_min(0.0)  # noqa: E731
+            metric, gap_matrix = products.square, products.gaps
         else:
             error = self.config.alpha * (codes @ self.W) - batch.motion / self.dims.unit
-            gap_matrix = self.gaps
-            squared = lambda e: (e * e).sum(2)  # noqa: E731
-        frames = squared(error)
+            metric, gap_matrix = None, self.gaps
+        frames = _squared_length(error, metric)
         if self.config.loss_form == "norm":
             frames = torch.sqrt(frames + 1e-12)
-        steps = squared(error[:, 1:] - error[:, :-1]) * (batch.fps / VELOCITY_FPS) ** 2
+        steps = _squared_length(error[:, 1:] - error[:, :-1], metric) * (batch.fps / VELOCITY_FPS) ** 2
         step_mask = None if batch.mask is None else batch.mask[:, 1:]
         terms = {
             "motion/l2": self.config.loss_scale * _clip_mean(frames, batch.mask),
@@ -459,8 +458,9 @@ class CompositeRegional(nn.Module):
     @torch.no_grad()
     def style_vector(self, reference: np.ndarray) -> np.ndarray:
         """A style to keep: (R, D) motion -> 2 Z = 512 numbers, scale then shift, float32."""
-        device = self.W.device
-        scale, shift = self.style(torch.from_numpy(np.asarray(reference, np.float32))[None].to(device))
+        motion = torch.from_numpy(np.asarray(reference, np.float32))[None].to(self.W.device)
+        with _evaluating(self):
+            scale, shift = self.style(motion)
         return torch.cat([scale, shift], 1)[0].float().cpu().numpy()
 
     @torch.no_grad()
@@ -502,23 +502,37 @@ class CompositeRegional(nn.Module):
         frames = clock.num_motion_frames(len(speech.samples), fps)
         times = clock.motion_times(frames, fps)
         on_grid = clock.resample_at(features.values, features.rate, features.offset, times)
-        was_training, device = self.training, self.W.device
-        self.eval()
-        try:
+        device = self.W.device
+        with _evaluating(self):
             scale, shift = torch.from_numpy(np.asarray(style, np.float32)).to(device).chunk(2)
             flat = torch.from_numpy(np.asarray(template.vertices, np.float32).reshape(1, -1)).to(device)
             codes = self.decode(
                 torch.from_numpy(on_grid)[None].to(device), scale[None], shift[None], self.embed_template(flat)
             )
             values = self.offsets(codes[0].float()).cpu().numpy()
-        finally:
-            self.train(was_training)
-        return [Motion(values, fps, OffsetsRig(template.topology))]
+        return [Motion(values, fps, OffsetsRig(self.dims.num_vertices))]
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    was_training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)
 
 
 def _full_precision(like: Tensor) -> torch.autocast:
     """Products over 3V coordinates and small differences stay in float32 under mixed precision."""
     return torch.autocast(like.device.type, enabled=False)
+
+
+def _squared_length(error: Tensor, metric: Tensor | None) -> Tensor:
+    """|e|^2 of each frame, (B, T, n) -> (B, T), in the metric of `Products.square` where one is given."""
+    if metric is None:
+        return (error * error).sum(2)
+    return ((error @ metric) * error).sum(2).clamp_min(0.0)
 
 
 def _clip_mean(values: Tensor, mask: Tensor | None) -> Tensor:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Prosody:
     Attributes:
         level: (P,) float32 dB of full scale in 25 ms windows.
         pitch: (P,) float32 Hz, 0 where the sound is not voiced.
-        reference: the level that counts as "normally loud" for this recording, dB: the 70th percentile of its active frames.
+        reference: the level that counts as "normally loud" here, dB: the 70th percentile of the active frames.
         seconds: length of the speech.
     """
 
@@ -67,8 +68,8 @@ class Prosody:
 
     @cached_property
     def semitones(self) -> np.ndarray:
-        """(P,) float32: pitch over the speaker's median in semitones, held through what is not voiced, smoothed; 0 where
-        nothing is voiced at all."""
+        """(P,) float32: pitch over the speaker's median in semitones, held through what is not voiced, smoothed; 0
+        where nothing is voiced at all."""
         voiced = self.voiced
         if voiced.sum() < 5:
             return np.zeros(len(self), np.float32)
@@ -91,7 +92,8 @@ class Prosody:
         smooth = _smooth(np.maximum(self.loudness, -30).astype(np.float32), 12)
         slow = _smooth(smooth, 100)
         pitch = np.maximum(self.semitones - _smooth(self.semitones, 150), 0)
-        score = (np.maximum(smooth - slow, 0) / 9 + pitch / 5) * self.activity * _smooth(self.voiced.astype(np.float32), 9)
+        voiced = _smooth(self.voiced.astype(np.float32), 9)
+        score = (np.maximum(smooth - slow, 0) / 9 + pitch / 5) * self.activity * voiced
         peak = np.flatnonzero((score[1:-1] > score[:-2]) & (score[1:-1] >= score[2:]) & (score[1:-1] > 0.35)) + 1
         chosen: list[int] = []
         for at in sorted(peak, key=lambda i: (-score[i], i)):
@@ -119,7 +121,7 @@ def _bridge(active: np.ndarray, hold: int, least: int) -> np.ndarray:
     for value, length in ((True, least), (False, hold)):
         edges = np.flatnonzero(np.diff(out.astype(np.int8))) + 1
         bounds = np.concatenate([[0], edges, [len(out)]])
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+        for a, b in pairwise(bounds.tolist()):
             inner = value or (a > 0 and b < len(out))  # silence at the very edges stays
             if b > a and out[a] == value and b - a < length and inner:
                 out[a:b] = not value
@@ -213,8 +215,9 @@ def _clean_pitch(pitch: np.ndarray, loud: np.ndarray) -> np.ndarray:
     filled = np.where(around > 0, around, np.inf)
     filled.sort(axis=1)
     middle = filled[np.arange(len(pitch)), np.maximum(counts - 1, 0) // 2]
-    good = (pitch > 0) & (np.abs(np.log2(np.where(pitch > 0, pitch, 1) / np.where(np.isfinite(middle), middle, 1))) < 0.4)
-    return np.where(good, pitch, np.where(pitch > 0, np.where(np.isfinite(middle), middle, 0), 0)).astype(np.float32)
+    middle = np.where(np.isfinite(middle), middle, 1.0)
+    octaves = np.abs(np.log2(np.where(pitch > 0, pitch, 1.0) / middle))
+    return np.where(pitch > 0, np.where(octaves < 0.4, pitch, middle), 0).astype(np.float32)
 
 
 def analyse(samples: np.ndarray | Iterable[np.ndarray] | Sequence[np.ndarray]) -> Prosody:

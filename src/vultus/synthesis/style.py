@@ -32,7 +32,7 @@ RANGES: dict[str, StyleRange] = {
     "rounding_gain": StyleRange(1.0, 0.5, 1.5, 0.14, "protrusion and narrowing of rounded sounds, factor"),
     "width_bias": StyleRange(0.0, -1.0, 1.0, 0.35, "mouth held narrower (-1) or wider (+1) while talking, 1 = 2.5 mm"),
     "tempo": StyleRange(1.0, 0.7, 1.5, 0.12, "sharpness of gestures: stiffness of the lips and the jaw, factor"),
-    "articulation": StyleRange(0.0, -1.0, 1.0, 0.35, "mumbled (-1) to over-articulated (+1): how far targets are reached"),
+    "articulation": StyleRange(0.0, -1.0, 1.0, 0.35, "mumbled (-1) to over-articulated (+1)"),
     "compression": StyleRange(1.0, 0.0, 2.0, 0.35, "pressing of the lips at /p b m/ and in pauses, factor"),
     "rest_opening": StyleRange(0.0, 0.0, 3.0, 0.5, "lips apart at rest, mm"),
     "smile": StyleRange(0.0, -0.3, 0.4, 0.08, "corners of the mouth up (or, negative, down) throughout, weight"),
@@ -40,7 +40,7 @@ RANGES: dict[str, StyleRange] = {
     "blink_rate": StyleRange(20.0, 8.0, 35.0, 4.0, "blinks a minute while talking"),
     "gaze_activity": StyleRange(1.0, 0.0, 2.0, 0.25, "how often and how far the eyes leave the listener, factor"),
     "head_gain": StyleRange(1.0, 0.0, 2.2, 0.3, "turning and nodding of the head, factor"),
-    "asymmetry": StyleRange(0.0, -1.0, 1.0, 0.3, "stronger right (-) or left (+) side of the face, 1 = 15 % of a weight"),
+    "asymmetry": StyleRange(0.0, -1.0, 1.0, 0.3, "stronger right (-) or left (+) side, 1 = 15 % of a weight"),
     "mood_drift": StyleRange(1.0, 0.0, 2.5, 0.35, "slow wandering of the mood, factor"),
     "effort": StyleRange(0.0, -0.5, 1.0, 0.2, "tension: brows lowered, lids and lips tight (+), relaxed (-)"),
     "loudness_slope": StyleRange(4.5, 2.0, 6.5, 0.5, "how the jaw follows loudness, per cent per dB"),
@@ -120,7 +120,8 @@ class Style:
         vector = np.asarray(vector, np.float64)
         if vector.shape != (len(STYLE_NAMES),):
             raise VultusError(f"style vector has shape {vector.shape}; expected ({len(STYLE_NAMES)},)")
-        return cls(**{n: float(RANGES[n].neutral + RANGES[n].spread * v) for n, v in zip(STYLE_NAMES, vector, strict=True)})
+        pairs = zip(STYLE_NAMES, vector, strict=True)
+        return cls(**{n: float(RANGES[n].neutral + RANGES[n].spread * v) for n, v in pairs})
 
     def to_vector(self) -> np.ndarray:
         """(17,) float64: (value - neutral) / spread of random people, in the order of STYLE_NAMES; neutral is zero."""
@@ -131,16 +132,16 @@ STYLE_NAMES: tuple[str, ...] = tuple(f.name for f in fields(Style))
 
 PRESETS: dict[str, dict[str, float]] = {
     "neutral": {},
-    "lively": {"jaw_gain": 1.15, "lip_gain": 1.1, "tempo": 1.1, "articulation": 0.3, "brow_activity": 1.8, "head_gain": 1.6,
-               "gaze_activity": 1.3, "smile": 0.08, "mood_drift": 1.5},
+    "lively": {"jaw_gain": 1.15, "lip_gain": 1.1, "tempo": 1.1, "articulation": 0.3, "brow_activity": 1.8,
+               "head_gain": 1.6, "gaze_activity": 1.3, "smile": 0.08, "mood_drift": 1.5},
     "articulate": {"jaw_gain": 1.1, "lip_gain": 1.2, "rounding_gain": 1.2, "tempo": 1.2, "articulation": 0.8},
     "mumbled": {"jaw_gain": 0.65, "lip_gain": 0.7, "rounding_gain": 0.75, "tempo": 0.85, "articulation": -0.8,
                 "brow_activity": 0.5, "head_gain": 0.6},
     "warm": {"smile": 0.18, "width_bias": 0.3, "brow_activity": 1.2, "head_gain": 1.2, "effort": -0.3},
-    "stern": {"smile": -0.12, "effort": 0.7, "compression": 1.5, "brow_activity": 0.6, "head_gain": 0.6, "blink_rate": 13.0,
-              "width_bias": -0.2},
-    "soft": {"jaw_gain": 0.8, "tempo": 0.9, "articulation": -0.2, "rest_opening": 0.8, "smile": 0.06, "effort": -0.4,
-             "head_gain": 0.8},
+    "stern": {"smile": -0.12, "effort": 0.7, "compression": 1.5, "brow_activity": 0.6, "head_gain": 0.6,
+              "blink_rate": 13.0, "width_bias": -0.2},
+    "soft": {"jaw_gain": 0.8, "tempo": 0.9, "articulation": -0.2, "rest_opening": 0.8, "smile": 0.06,
+             "effort": -0.4, "head_gain": 0.8},
     "still": {"brow_activity": 0.3, "gaze_activity": 0.4, "head_gain": 0.25, "mood_drift": 0.3},
 }  # fmt: skip
 """Named styles; a number not named is neutral."""

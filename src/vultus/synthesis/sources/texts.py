@@ -29,7 +29,9 @@ def read_sentences(path: str | Path) -> tuple[str, ...]:
     try:
         found = _sentences(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise VultusError(f"texts: cannot read {path} ({error.strerror}); expected a text file, one sentence a line") from None
+        raise VultusError(
+            f"texts: cannot read {path} ({error.strerror}); expected a text file, one sentence a line"
+        ) from None
     except UnicodeDecodeError:
         raise VultusError(f"texts: {path} is not UTF-8 text; save it as UTF-8, one sentence a line") from None
     if not found:
