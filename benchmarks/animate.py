@@ -59,7 +59,10 @@ def main() -> None:
     parser.add_argument("--hour", action="store_true", help="measure one hour too (.csv, .glb, .mp4)")
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
-    print(f"machine: {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(
+        f"machine: {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}"
+    )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         lengths = [10, 60, 600] + ([3600] if options.hour else [])
@@ -85,7 +88,9 @@ def main() -> None:
         print("peers, core-s per speech s at 10 s: " + ", ".join(f"{k} {v}" for k, v in PEERS.items()))
 
         print("\n10 s to .glb, two threads, start included")
-        walls = [run(["animate", str(folder / "10.wav"), "-o", str(folder / "x.glb"), "--quiet"], 2)[0] for _ in range(5)]
+        walls = [
+            run(["animate", str(folder / "10.wav"), "-o", str(folder / "x.glb"), "--quiet"], 2)[0] for _ in range(5)
+        ]
         print(f"wall s: median {np.median(walls):.2f}, worst {max(walls):.2f}")
         imports = []
         for _ in range(5):
@@ -100,7 +105,9 @@ def main() -> None:
                 ["animate", str(folder / f"{seconds}.wav"), "-o", str(folder / f"x{suffix}"), "--quiet"], 2
             )
             size = (folder / f"x{suffix}").stat().st_size / 1e6
-            print(f"{seconds} s to {suffix}: wall {wall:.0f} s, core-s {core:.0f}, peak {peak:.0f} MB, file {size:.0f} MB")
+            print(
+                f"{seconds} s to {suffix}: wall {wall:.0f} s, core-s {core:.0f}, peak {peak:.0f} MB, file {size:.0f} MB"
+            )
             (folder / f"x{suffix}").unlink()
 
 

@@ -38,7 +38,9 @@ def test_version_help_and_lists(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run("--help", capsys=capsys)
     assert status == 0 and all(word in out for word in ("animate", "models", "styles", "data", "train"))
     status, out, _ = run("animate", "--help", capsys=capsys)
-    assert status == 0 and all(f"--{word}" in out for word in ("style", "identity", "gain", "no-life", "smooth", "seed"))
+    assert status == 0 and all(
+        f"--{word}" in out for word in ("style", "identity", "gain", "no-life", "smooth", "seed")
+    )
     status, out, _ = run("models", capsys=capsys)
     assert status == 0 and "base" in out and "loudness" in out
     status, out, _ = run("styles", capsys=capsys)
@@ -49,9 +51,7 @@ def test_animate_writes_what_is_asked_and_says_so(
     recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = [tmp_path / f"x{suffix}" for suffix in (".glb", ".csv", ".json", ".npz")]
-    status, out, err = run(
-        "animate", recording, *(word for path in outputs for word in ("-o", path)), capsys=capsys
-    )
+    status, out, err = run("animate", recording, *(word for path in outputs for word in ("-o", path)), capsys=capsys)
     assert status == 0 and out == ""
     assert all(path.stat().st_size > 0 for path in outputs)
     assert len(err.splitlines()) == 1 and "45 frames at 30 fps" in err and "1.50 s" in err
@@ -59,7 +59,9 @@ def test_animate_writes_what_is_asked_and_says_so(
 
 def test_same_seed_same_bytes_other_seed_other_life(recording: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        assert main(["animate", str(recording), "-o", str(tmp_path / f"{name}.csv"), "--seed", str(seed), "--quiet"]) == 0
+        assert (
+            main(["animate", str(recording), "-o", str(tmp_path / f"{name}.csv"), "--seed", str(seed), "--quiet"]) == 0
+        )
     first, second, third = ((tmp_path / f"{name}.csv").read_bytes() for name in "abc")
     assert first == second
     assert first != third

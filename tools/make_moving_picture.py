@@ -1,7 +1,7 @@
 """Makes the moving picture of the README: the shipped model speaking an example, drawn by our own renderer.
 
-    python tools/make_moving_picture.py                      # examples/hello.wav -> docs/img/talk.webp
-    python tools/make_moving_picture.py --recording talk.wav --out talk.webp
+python tools/make_moving_picture.py                      # examples/hello.wav -> docs/img/talk.webp
+python tools/make_moving_picture.py --recording talk.wav --out talk.webp
 """
 
 from __future__ import annotations
@@ -31,14 +31,18 @@ def main() -> None:
         take = vultus.animate(options.recording, model=options.model, identity=identity, fps=20, seed=options.seed)
         scene = Scene(take.template, background="#3a3d42")
         pictures.append(
-            [
-                scene.render(take.vertices(i, i + 1)[0], take.head_rotation[i], options.size)
-                for i in range(len(take))
-            ]
+            [scene.render(take.vertices(i, i + 1)[0], take.head_rotation[i], options.size) for i in range(len(take))]
         )
     frames = [Image.fromarray(np.concatenate(pair, axis=1)) for pair in zip(*pictures, strict=True)]
     frames[0].save(
-        options.out, save_all=True, append_images=frames[1:], duration=50, loop=0, quality=60, method=4, minimize_size=True
+        options.out,
+        save_all=True,
+        append_images=frames[1:],
+        duration=50,
+        loop=0,
+        quality=60,
+        method=4,
+        minimize_size=True,
     )
     print(f"{options.out}: {len(frames)} frames, {options.out.stat().st_size / 1e3:.0f} kB")
 

@@ -92,9 +92,7 @@ class Take:
 
     def __post_init__(self) -> None:
         if self.head_rotation.shape != (len(self.motion), 3):
-            raise VultusError(
-                f"head_rotation has shape {self.head_rotation.shape}; expected ({len(self.motion)}, 3)"
-            )
+            raise VultusError(f"head_rotation has shape {self.head_rotation.shape}; expected ({len(self.motion)}, 3)")
 
     @property
     def fps(self) -> float:

@@ -16,7 +16,9 @@ RNG = np.random.default_rng(0)
 
 def voice(seconds: float) -> np.ndarray:
     time = np.arange(int(seconds * 16000)) / 16000
-    return (0.1 * np.sign(np.sin(2 * np.pi * 120 * time)) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * time))).astype(np.float32)
+    return (0.1 * np.sign(np.sin(2 * np.pi * 120 * time)) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * time))).astype(
+        np.float32
+    )
 
 
 def test_every_shape_belongs_to_a_part() -> None:

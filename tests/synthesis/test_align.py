@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import tarfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,8 @@ def aligner() -> Aligner:
 
 
 def test_numbers_and_signs_become_words() -> None:
-    assert text_words("Dial 0, 13 or 40; 105 & 21.") == (
-        "dial zero thirteen or forty one hundred five and twenty one".split()
-    )
+    spoken = "dial zero thirteen or forty one hundred five and twenty one"
+    assert " ".join(text_words("Dial 0, 13 or 40; 105 & 21.")) == spoken
     assert text_words("It’s the world's -- 'end'... 3D!") == ["it's", "the", "world's", "end", "three", "d"]
     assert text_words(" ?! ") == []
     assert number_words(999_999)[:2] == ["nine", "hundred"] and number_words(70) == ["seventy"]
@@ -53,7 +53,7 @@ def test_words_out_of_the_dictionary(aligner: Aligner) -> None:
     with pytest.raises(VultusError, match=r"nothing.*dictionary: xyzzy, plugh") as caught:
         aligner.align(sound, "xyzzy says plugh")
     assert "\n" not in str(caught.value)
-    with pytest.raises(VultusError, match="pronunciation|ARPABET"):
+    with pytest.raises(VultusError, match="ARPABET"):
         aligner.add_word("xyzzy", "Z IH ZZ IY")
     aligner.add_word("xyzzy", "Z IH Z IY")
     assert aligner.unknown_words("Xyzzy") == []
@@ -78,7 +78,7 @@ def test_boundaries_agree_with_labels_of_others(aligner: Aligner, number: str) -
     text = real(f"{LIBRIVOX}{number}.txt").read_text()
     phones = aligner.align(sound, text)
     assert phones[0].start == 0 and phones[-1].end == pytest.approx(sound.duration)
-    assert all(a.end == pytest.approx(b.start) for a, b in zip(phones, phones[1:], strict=False))
+    assert all(a.end == pytest.approx(b.start) for a, b in pairwise(phones))
     wanted = [p for p in read_pocketsphinx_json(real(f"{LIBRIVOX}{number}.phone.json")) if not p.is_silence]
     mine = [p for p in phones if not p.is_silence]
     assert len(mine) == len(wanted)
@@ -87,12 +87,15 @@ def test_boundaries_agree_with_labels_of_others(aligner: Aligner, number: str) -
     off += [abs(a.end - b.end) for a, b in zip(mine, wanted, strict=True)]
     assert np.median(off) <= 0.03 and np.percentile(off, 90) <= 0.05
     assert aligner.align(sound, text) == phones  # what was aligned before does not matter
+    late = Speech(np.concatenate([np.zeros(22, np.float32), sound.samples]), "late")  # 1.4 ms: the codec's delay
+    shifted = [p for p in aligner.align(late, text) if not p.is_silence]
+    assert np.median([abs(a.start - b.start) for a, b in zip(mine, shifted, strict=True)]) <= 0.03
 
 
 @pytest.mark.needs_data
 def test_a_wrong_text_does_not_fit(aligner: Aligner) -> None:
     sound = Speech.load(real(f"{LIBRIVOX}0880.wav"))
-    for text in ("please press one to hear the menu again", "he was not", "yes"):
+    for text in ("please press one to hear the menu again", "he was not", "yes", "the cat sat on the mat"):
         with pytest.raises(VultusError, match="text"):
             aligner.align(sound, text)
 
@@ -199,7 +202,7 @@ def test_packages_that_are_missing_or_broken(tmp_path: Path, monkeypatch: pytest
     for data in (b"no package", b"!<arch>\n", b"!<arch>\n" + b"x" * 100, deb({})[:-40]):
         for path in (tmp_path / "debs").glob("*.deb"):
             path.write_bytes(data)
-        with pytest.raises(VultusError, match="again|expected"):
+        with pytest.raises(VultusError, match=r"again|expected"):
             asterisk.prepare(tmp_path / "made", tmp_path / "debs")
     (tmp_path / "made").mkdir(exist_ok=True)
     (tmp_path / "made/index.json").write_text('{"names": ["gone"]}')

@@ -21,9 +21,9 @@ from vultus.synthesis.style import PRESETS, Style
 
 RATE = 16000
 WORDS = (
-    "SIL:.5 M:.07 AA1:.14 M:.06 AA0:.10 SIL:.4 B:.06 IY1:.11 F:.07 AO1:.13 R:.06 F:.08 AY1:.18 V:.06 P:.07 UW1:.14 L:.06 "
-    "Z:.09 W:.05 EH1:.1 N:.06 T:.06 DH:.04 AX0:.05 B:.05 AE1:.15 T:.06 S:.1 HH:.05 OW1:.16 P:.06 AH0:.07 N:.06 SIL:.35 "
-    "K:.07 AE1:.14 M:.06 P:.06 SH:.1 AW1:.17 D:.06 B:.03 AX0:.04 M:.025 Y:.04 UW1:.13 SIL:.6"
+    "SIL:.5 M:.07 AA1:.14 M:.06 AA0:.10 SIL:.4 B:.06 IY1:.11 F:.07 AO1:.13 R:.06 F:.08 AY1:.18 V:.06 P:.07 UW1:.14 "
+    "L:.06 Z:.09 W:.05 EH1:.1 N:.06 T:.06 DH:.04 AX0:.05 B:.05 AE1:.15 T:.06 S:.1 HH:.05 OW1:.16 P:.06 AH0:.07 N:.06 "
+    "SIL:.35 K:.07 AE1:.14 M:.06 P:.06 SH:.1 AW1:.17 D:.06 B:.03 AX0:.04 M:.025 Y:.04 UW1:.13 SIL:.6"
 )
 
 
@@ -110,7 +110,9 @@ def test_closures_are_seen_at_every_frame_rate(fps: float) -> None:
 
 def test_open_vowels_are_open_and_ordered(mouth: Mouth) -> None:
     def opening(symbol: str) -> float:
-        return float(np.mean([mouth.gap[during(mouth, p)].max() for p in PHONES if p.symbol == symbol and p.stress == 1]))
+        return float(
+            np.mean([mouth.gap[during(mouth, p)].max() for p in PHONES if p.symbol == symbol and p.stress == 1])
+        )
 
     for symbol in ("AA", "AE", "AY", "AW"):
         assert opening(symbol) > 7
@@ -214,7 +216,9 @@ def test_style_changes_what_it_says(mouth: Mouth) -> None:
     wide, narrow = (Mouth(None, Style(width_bias=b)).measure("lip_width").mean() for b in (1.0, -1.0))
     assert wide > narrow + 1
     left = Mouth(None, Style(asymmetry=1.0)).weights
-    assert left[:, WEIGHT_NAMES.index("mouthStretchLeft")].sum() > left[:, WEIGHT_NAMES.index("mouthStretchRight")].sum()
+    assert (
+        left[:, WEIGHT_NAMES.index("mouthStretchLeft")].sum() > left[:, WEIGHT_NAMES.index("mouthStretchRight")].sum()
+    )
 
 
 def test_follow_is_the_critically_damped_response() -> None:

@@ -169,6 +169,44 @@ def test_encoder_is_frozen_first_and_learns_then(tmp_path: Path) -> None:
     assert torch.equal(tensors["encoder.conv.weight"], seen[-1])
 
 
+def test_the_command_from_recipe_to_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vultus.cli import main
+    from vultus.datasets import DATASETS
+    from vultus.features import ENCODERS
+
+    monkeypatch.setitem(DATASETS, "toy", "toy:ToyData")
+    monkeypatch.setitem(ENCODERS, "toy", "toy:ToyEncoder")
+    recipe = tmp_path / "toy.toml"
+    recipe.write_text(
+        """
+        [method]
+        channels = 16
+        style_channels = 12
+        encoder_depth = 10
+        decoder_units = 2
+        [data]
+        dataset = "toy"
+        space = "vertices"
+        encoder = "toy"
+        crop = 1.5
+        [train]
+        epochs = 2
+        batch = 3
+        log_every = 1
+        """,
+        encoding="utf-8",
+    )
+    command = ["train", str(recipe), "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--set", "train.lr=3e-3"]
+    assert main([*command, "--set", "train.learning_rate=1"]) == 2 and not (tmp_path / "run").exists()
+    assert main(command) == 0
+    assert main(command) == 2  # the folder holds a run
+    assert main([*command, "--resume"]) == 0  # nothing is left to do
+    losses = [line["loss"] for line in read_log(tmp_path / "run") if "loss" in line]
+    assert len(losses) == 2 * 3 and losses[-1] < losses[0]
+    model, settings = load_run(tmp_path / "run")
+    assert settings["train"]["lr"] == 3e-3 and model.dims.num_vertices == 30
+
+
 def test_wrong_loss_keys_and_wrong_folders_stop(tmp_path: Path) -> None:
     data = toy_set(tmp_path / "c", copies=0)
     recipe = make_recipe({**toy_recipe().resolved(), "loss": {"motion/speed": 1.0}})

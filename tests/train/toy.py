@@ -72,6 +72,18 @@ class ToyClip:
         return offsets + self.template.vertices
 
 
+class ToyData:
+    """The toy clips behind the contract of a data set."""
+
+    name, splits = "toy", ("train", "val")
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def split(self, name: str) -> list[ToyClip]:
+        return toy_clips(6) if name == "train" else toy_clips(3)
+
+
 def toy_clips(count: int = 6) -> list[ToyClip]:
     return [ToyClip(number, 1.2 + 0.35 * number) for number in range(count)]
 

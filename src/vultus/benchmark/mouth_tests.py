@@ -210,7 +210,7 @@ def _occurrences(number: int, track: Track, frames: dict[str, list[np.ndarray]])
             yield "closed", unit, float(closed[near].any()), 0
             if closed[near].any():
                 yield from _seal(track, phones, k, near[np.argmin(track.gap[near])], unit)
-        inside = (times >= phone.start) & (times < phone.end)
+        inside = (times >= phone.start - 1e-6) & (times < phone.end - 1e-6)
         if symbol in OPEN and phone.duration > 0.07 and inside.any():
             yield "mistake", unit, float(closed[inside].all()), 0
         if symbol in LABIODENTALS and inside.any():

@@ -219,7 +219,7 @@ def table(results: Results) -> str:
                     cells.append("–")
                     continue
                 most = max(most, estimate.n)
-                loudness = results.get("loudness", {}).get(name, {}).get(test)
+                loudness = None if model == "loudness" else results.get("loudness", {}).get(name, {}).get(test)
                 missed = " ✗" if reached(kind, test, estimate, loudness) is False else ""
                 cells.append(_cell(estimate) + missed)
             lines.append(f"| {test} | {_wanted(kind, test)} | " + " | ".join(cells) + f" | {most} |")

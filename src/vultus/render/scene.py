@@ -120,6 +120,9 @@ class Scene:
         openness = np.clip((openness - 0.1) / 0.75, 0.25, 1).astype(np.float32)
         self._mouth = np.unique(np.concatenate([part_vertices(n) for n in MOUTH_PARTS if n in topology.parts] or
                                                [np.empty(0, np.int32)])).astype(np.int64)  # fmt: skip
+        # A raised tongue stands in the light of the opening: it must not go black, or /l/ and /t/ cannot be seen.
+        tongue = part_vertices("tongue") if "tongue" in topology.parts else np.empty(0, np.int32)
+        self._mouth_floor = np.where(np.isin(self._mouth, tongue), 0.5, 0.15).astype(np.float32)
         lips = topology.regions.get("lips", np.empty(0, np.int32))
         self._lips = np.asarray(lips, np.int64)
         self._lip_rise = float(np.ptp(vertices[self._lips, 1])) if len(lips) else 0.0  # of the closed mouth
@@ -242,7 +245,7 @@ class Scene:
         extra = float(lips.max() - lips.min()) - self._lip_rise
         length = 0.035 + 0.6 * min(max(extra, 0.0), 0.04)
         light = np.exp(-np.maximum(depth - 0.006, 0) / length)
-        return np.clip(light, 0.15, 0.9).astype(np.float32)
+        return np.clip(light, self._mouth_floor, 0.9).astype(np.float32)
 
     def render(self, vertices: np.ndarray, head_rotation: np.ndarray | None = None, size: Size = 512) -> np.ndarray:
         """Draws one frame.

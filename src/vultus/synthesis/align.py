@@ -32,6 +32,9 @@ MAX_PHONE = 0.8
 MAX_LOUD_SILENCE = 0.12
 """Largest share of the loud frames that may fall into labelled silence."""
 
+PADS = (0.0, 0.2, 0.35)
+"""Silence put before and after the speech, seconds, tried in this order."""
+
 _ONES = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
@@ -150,28 +153,34 @@ class Aligner:
         return phones
 
     def _run(self, speech: Speech, words: list[str]) -> list[Phone] | None:
-        """Both passes; None where the last word is not reached."""
-        raw = (np.clip(speech.samples, -1, 1) * 32767).astype("<i2").tobytes()
+        """Both passes; None where the last word is not reached.
+
+        The second pass sometimes fails on the closing silence that the first one found; it succeeds with some more
+        silence at both ends.
+        """
         decoder = self._decoder
-        decoder.reinit_feat()  # forget the level of the clip before, so that results do not depend on the order
-        try:
-            decoder.set_align_text(" ".join(words))
-            self._pass(raw)
-            if decoder.hyp() is None:
-                return None
-            decoder.set_alignment()
-            self._pass(raw)
-            alignment = decoder.get_alignment()
-        except RuntimeError:
-            return None
-        if alignment is None:
-            return None
-        phones = []
-        for word in alignment:
-            for item in word:
-                symbol = from_arpabet(item.name)[0]
-                phones.append(Phone(symbol, item.start * FRAME, (item.start + item.duration) * FRAME))
-        return phones
+        for pad in PADS:
+            silence = np.zeros(round(pad * SAMPLE_RATE), np.float32)
+            samples = np.concatenate([silence, np.clip(speech.samples, -1, 1), silence])
+            raw = (samples * 32767).astype("<i2").tobytes()
+            decoder.reinit_feat()  # forget the level of the clip before, so that results do not depend on the order
+            try:
+                decoder.set_align_text(" ".join(words))
+                self._pass(raw)
+                if decoder.hyp() is None:
+                    return None
+                decoder.set_alignment()
+                self._pass(raw)
+            except RuntimeError:
+                continue
+            phones = []
+            for word in decoder.get_alignment():
+                for item in word:
+                    start, end = item.start * FRAME - pad, (item.start + item.duration) * FRAME - pad
+                    if end > 1e-9:
+                        phones.append(Phone(from_arpabet(item.name)[0], max(start, 0.0), end))
+            return phones
+        return None
 
     def _pass(self, raw: bytes) -> None:
         self._decoder.start_utt()

@@ -51,27 +51,27 @@ def solve_intervals(
         hold: (K,) > 0, pull towards the prior.
         cost: (K,) >= 0, price of using a weight at all.
         sweeps: most passes over all weights.
-        tolerance: stops when no weight moves more than this in a pass.
+        tolerance: a frame is done when none of its weights moves more than this in a pass.
 
     Returns:
         (K, T) weights in [0, 1].
     """
-    weights = np.clip(prior, 0.0, 1.0)
+    out = np.clip(prior, 0.0, 1.0)
+    weights = out.copy()
     values = np.empty_like(low)
     values[:] = rest if rest.ndim == 2 else rest[:, None]
     for k in range(len(weights)):
         values += matrix[:, k, None] * weights[k]
     used = [np.flatnonzero(np.abs(matrix[:, k]) > 1e-9) for k in range(len(weights))]
-    slack = tolerance
+    todo = np.arange(low.shape[1])
     for _ in range(sweeps):
-        largest = 0.0
+        largest = np.zeros(len(todo))
         for k, rows in enumerate(used):
             column = matrix[rows, k, None]
             now = values[rows]
             lower, upper, stiff = low[rows], high[rows], stiffness[rows]
-            weight = weights[k]
+            start = weight = weights[k]
             # The pieces of the distance change with the weight: two Newton steps find the minimum along this weight.
-            start = weight
             for _ in range(2):
                 at = now + column * (weight - start)
                 miss = np.minimum(at - lower, 0.0) + np.maximum(at - upper, 0.0)
@@ -82,10 +82,16 @@ def solve_intervals(
             change = weight - start
             weights[k] = weight
             values[rows] = now + column * change
-            largest = max(largest, float(np.abs(change).max(initial=0.0)))
-        if largest < slack:
-            break
-    return weights
+            np.maximum(largest, np.abs(change), out=largest)
+        # A frame is finished on its own account, never on its neighbours'.
+        going = largest >= tolerance
+        out[:, todo[~going]] = weights[:, ~going]
+        if not going.any():
+            return out
+        todo, weights, values, prior = todo[going], weights[:, going], values[:, going], prior[:, going]
+        low, high, stiffness = low[:, going], high[:, going], stiffness[:, going]
+    out[:, todo] = weights
+    return out
 
 
 #: What may change to bring lips together or apart, and how reluctantly: closers first, expression next, shape last.

@@ -24,8 +24,8 @@ from vultus.synthesis.style import Style
 
 INDEX: dict[str, int] = {name: i for i, name in enumerate(WEIGHT_NAMES)}
 
-EYE_DEGREES = 30.0
-"""Degrees of eye rotation that weight 1 of an eyeLook shape stands for."""
+EYE_SIDE, EYE_UP, EYE_DOWN = 20.0, 10.5, 16.0
+"""Degrees by which weight 1 of eyeLookIn/Out, eyeLookUp and eyeLookDown turns the eyes of the shipped head."""
 
 
 def child(seed: int, name: str) -> np.random.Generator:
@@ -147,7 +147,7 @@ def expression_layer(prosody: Prosody, num_frames: int, fps: float, seed: int, s
     lift = np.clip(raised + 0.05 * np.maximum(slow[:, 0], 0) * style.brow_activity, 0, 1)
     smile = np.clip(max(style.smile, 0.0) * (1 + 0.35 * slow[:, 2]) + 0.025 * np.maximum(slow[:, 2], 0), 0, 0.6)
     frown = np.clip(-min(style.smile, 0.0) * (1 + 0.3 * slow[:, 3]) + 0.015 * np.maximum(slow[:, 3], 0), 0, 0.4)
-    out = np.zeros((num_frames, len(WEIGHT_NAMES)))
+    out = np.zeros((num_frames, len(WEIGHT_NAMES)), np.float32)
     tilt = 0.15 * style.asymmetry
     for side, factor in (("Left", 1 + tilt), ("Right", 1 - tilt)):
         out[:, INDEX["browOuterUp" + side]] = 0.8 * lift * factor
@@ -159,7 +159,7 @@ def expression_layer(prosody: Prosody, num_frames: int, fps: float, seed: int, s
         out[:, INDEX["mouthFrown" + side]] = frown * factor
         out[:, INDEX["mouthPress" + side]] = 0.25 * effort * factor * (1 - active)
     out[:, INDEX["browInnerUp"]] = lift
-    return np.clip(out, 0, 1).astype(np.float32)
+    return np.clip(out, 0, 1, out=out)
 
 
 # ------------------------------------------------------------------------------------------------ blinks and gaze
@@ -265,16 +265,16 @@ def random_layer(
         if rng.random() < 0.3 and size > 9 and (not len(starts) or np.abs(starts - at).min() > 0.8):
             blinks.append((at - 0.02, 0.9))
     lids = _lids(times, sorted(blinks), rng)
-    gaze = np.clip(gaze, -24, 24)
-    left, up = gaze[:, 0] / EYE_DEGREES, gaze[:, 1] / EYE_DEGREES
-    out = np.zeros((num_frames, len(WEIGHT_NAMES)))
+    left = np.clip(gaze[:, 0] / EYE_SIDE, -0.95, 0.95)
+    up, down = np.clip(gaze[:, 1] / EYE_UP, 0, 0.95), np.clip(-gaze[:, 1] / EYE_DOWN, 0, 0.95)
+    out = np.zeros((num_frames, len(WEIGHT_NAMES)), np.float32)
     tilt = 0.03 * style.asymmetry
     for side, factor, outward in (("Left", 1 + tilt, left), ("Right", 1 - tilt, -left)):
         out[:, INDEX["eyeLookOut" + side]] = np.maximum(outward, 0)
         out[:, INDEX["eyeLookIn" + side]] = np.maximum(-outward, 0)
-        out[:, INDEX["eyeLookUp" + side]] = np.maximum(up, 0)
-        out[:, INDEX["eyeLookDown" + side]] = np.maximum(-up, 0)
-        follow = 0.45 * np.maximum(-up, 0)  # the upper lid rides on the eye
+        out[:, INDEX["eyeLookUp" + side]] = up
+        out[:, INDEX["eyeLookDown" + side]] = down
+        follow = 0.12 * down  # the upper lid rides on the eye, a little more than the shape itself has it
         out[:, INDEX["eyeBlink" + side]] = np.clip(lids * factor + follow * (1 - lids), 0, 1)
-        out[:, INDEX["eyeWide" + side]] = 0.3 * np.maximum(up, 0) * (1 - lids)
-    return np.clip(out, 0, 1).astype(np.float32)
+        out[:, INDEX["eyeWide" + side]] = 0.3 * up * (1 - lids)
+    return np.clip(out, 0, 1, out=out)

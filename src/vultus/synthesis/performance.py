@@ -175,4 +175,6 @@ def life_layer(
     turn = head_layer(prosody, num_frames, fps, seed, style)
     expression = expression_layer(prosody, num_frames, fps, seed, style)
     random = random_layer(prosody, num_frames, fps, seed, style, turn)
-    return 1 - (1 - expression) * (1 - random), turn
+    random *= 1 - expression  # 1 - (1 - a)(1 - b), without another copy of an hour
+    expression += random
+    return expression, turn

@@ -194,10 +194,8 @@ def read_corpus_json(path: str | Path) -> LabelledLine:
             symbol, _ = from_label(label, warnings)
         phones.append(Phone(symbol, start, end, stress if symbol in VOWEL_SET else -1))
     info = {k: data[k] for k in ("speed", "ipa") if k in data}
-    return LabelledLine(
-        tuple(tidy(phones, seconds)), audio, str(data.get("voice", "")), str(data.get("language", "")),
-        str(data.get("text", "")), seconds, tuple(warnings), info,
-    )  # fmt: skip
+    voice, language, text = (str(data.get(k, "")) for k in ("voice", "language", "text"))
+    return LabelledLine(tuple(tidy(phones, seconds)), audio, voice, language, text, seconds, tuple(warnings), info)
 
 
 def read_pocketsphinx_json(path: str | Path) -> list[Phone]:
@@ -297,6 +295,5 @@ def phones_at(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
 
 def in_speech(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:
     """(T,) bool: whether a phone other than silence sounds at each time."""
-    index = phones_at(phones, times)
     silent = np.array([p.is_silence for p in phones] + [True])
-    return ~silent[index]
+    return ~silent[phones_at(phones, times)]

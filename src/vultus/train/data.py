@@ -50,6 +50,25 @@ class Clip(Protocol):
     def speech(self) -> Speech: ...
 
 
+class Offsets:
+    """Offsets of a clip's vertices from its template, (T, 3V) metres: read when sliced, for all of them fill no memory.
+
+    A data set opens large arrays memory-mapped, so that reading a few frames is cheap.
+    """
+
+    def __init__(self, clip: Any) -> None:
+        self._clip = clip
+        frames = getattr(clip, "frames", None)
+        self._frames = len(clip.vertices()) if frames is None else int(frames)
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def __getitem__(self, frames: slice) -> np.ndarray:
+        vertices = np.asarray(self._clip.vertices()[frames], np.float32)
+        return (vertices - np.asarray(self._clip.template.vertices, np.float32)).reshape(len(vertices), -1)
+
+
 @dataclass
 class Entry:
     """One clip of the training set, in one copy. `motion` (T, D) at `fps` is shared between copies."""
@@ -57,7 +76,7 @@ class Entry:
     clip: Any
     key: str
     plan: Plan
-    motion: np.ndarray
+    motion: np.ndarray | Offsets
     fps: float
 
     @cached_property
@@ -130,7 +149,7 @@ class TrainingSet:
                 self.entries.append(entry)
                 jobs.append(Job(key, entry.plan, clip.speech))
             # Somebody who says nothing (noise-only clips) does not show how they speak.
-            if len(motion) / fps >= MIN_REFERENCE_SECONDS and float(motion.astype(np.float32).std(0).max()) > 1e-4:
+            if len(motion) / fps >= MIN_REFERENCE_SECONDS and getattr(clip, "is_speech", True):
                 self._by_subject[clip.subject].append(self.entries[-1])
         # A long clip is cut more often than a short one in each epoch.
         turns = [max(1, round(entry.seconds / self.config.crop)) for entry in self.entries]
@@ -228,17 +247,14 @@ class TrainingSet:
             lengths[row] = max(len(piece), 1)
         return SoundBatch(torch.from_numpy(samples), torch.from_numpy(lengths), frames)
 
-    def _motion_of(self, clip: Any) -> tuple[np.ndarray, float]:
-        """Motion at its stored rate; weights are kept as float16, vertices become offsets from the template."""
+    def _motion_of(self, clip: Any) -> tuple[np.ndarray | Offsets, float]:
+        """Motion at its stored rate; weights are kept as float16, vertices are read when they are cut."""
         fps = float(clip.fps)
         if self.config.space == "weights":
             layers = tuple(name.strip() for name in self.config.layers.split(","))
-            values: np.ndarray = np.asarray(clip.motion(layers=layers, fps=fps), np.float16)
+            values: np.ndarray | Offsets = np.asarray(clip.motion(layers=layers, fps=fps), np.float16)
         else:
-            template = np.asarray(clip.template.vertices, np.float32).reshape(-1)
-            vertices = clip.vertices
-            values = np.asarray(vertices() if callable(vertices) else vertices, np.float32).reshape(-1, len(template))
-            values = values - template
+            values = Offsets(clip)
         if len(values) == 0:
             raise VultusError(f"clip '{clip.name}' has no motion frames; check the data set")
         return values, fps
@@ -258,7 +274,7 @@ def clip_key(clip: Any) -> str:
     return hashlib.sha256(samples.tobytes()).hexdigest()
 
 
-def _resample_slice(values: np.ndarray, rate: float, offset: float, times: np.ndarray) -> np.ndarray:
+def _resample_slice(values: np.ndarray | Offsets, rate: float, offset: float, times: np.ndarray) -> np.ndarray:
     """`clock.resample_at`, reading only the frames that are needed of a long or memory-mapped array."""
     last = len(values) - 1
     low = int(np.clip(np.floor((times[0] - offset) * rate) - 1, 0, last))

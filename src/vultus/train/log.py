@@ -10,6 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from vultus.train.cache import Progress
+
 
 class RunLog:
     """Rank 0 writes, the others stay silent.
@@ -52,6 +54,21 @@ class RunLog:
     def close(self) -> None:
         if self.enabled:
             self.bar.close()
+
+
+def feature_progress(progress: bool | None) -> Progress:
+    """A bar for the computing of features; None shows it where standard error is a terminal."""
+    hidden = not (sys.stderr.isatty() if progress is None else progress)
+    bars: list[tqdm[Any]] = []
+
+    def show(done: int, total: int) -> None:
+        if done == 1:
+            bars[:] = [tqdm(total=total, desc="features", unit="clip", disable=hidden, dynamic_ncols=True)]
+        bars[0].update(1)
+        if done == total:
+            bars[0].close()
+
+    return show
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ model.safetensors (what is exported). A run may be killed at any moment; `--resu
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -30,7 +31,7 @@ from vultus.methods.base import Batch, Dimensions
 from vultus.train import checkpoint, distributed
 from vultus.train.data import SoundBatch, TrainingSet, grid_matrix
 from vultus.train.distributed import Processes
-from vultus.train.log import RunLog
+from vultus.train.log import RunLog, feature_progress
 from vultus.train.recipe import Recipe, TrainConfig, loss_weights, make_recipe, method_class, read_recipe
 from vultus.train.sources import encoder_maker, open_split
 from vultus.version import __version__
@@ -71,25 +72,29 @@ def train(
     processes = distributed.start(recipe.train.device)
     try:
         processes.share(recipe.train.batch)
-        data, validation = open_sets(recipe, Path(root), Path(cache or Path(root) / "feature_cache"), processes)
+        cache = Path(cache or Path(root) / "feature_cache")
+        data, validation = open_sets(recipe, Path(root), cache, processes, progress)
         return run(recipe, data, validation, folder, processes=processes, resume=resume, progress=progress)
     finally:
         distributed.stop(processes)
 
 
-def open_sets(recipe: Recipe, root: Path, cache: Path, processes: Processes) -> tuple[TrainingSet, TrainingSet | None]:
+def open_sets(
+    recipe: Recipe, root: Path, cache: Path, processes: Processes, progress: bool | None = None
+) -> tuple[TrainingSet, TrainingSet | None]:
     """Training and validation sets; rank 0 computes features, the others wait for them."""
     make_encoder = None if recipe.train.finetune else encoder_maker(recipe.data)
+    show = feature_progress(progress)
     folder = None if recipe.train.finetune else cache
     turn = [processes.is_first, not processes.is_first] if processes.world > 1 else [True]
     sets: list[TrainingSet | None] = []
     for mine in turn:
         if mine:
             sets = [
-                open_split(recipe.data, root, name, make_encoder, folder, augment=name == recipe.data.split)
+                open_split(recipe.data, root, name, make_encoder, folder, augment=not place, progress=show)
                 if name
                 else None
-                for name in (recipe.data.split, recipe.data.validation)
+                for place, name in enumerate((recipe.data.split, recipe.data.validation))
             ]
         processes.wait()
     assert sets[0] is not None
@@ -226,8 +231,6 @@ class _Average:
     """Exponential moving average of the weights; buffers are taken as they are."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        import copy
-
         self.decay, self.shadow = decay, copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
