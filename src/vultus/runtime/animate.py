@@ -96,7 +96,16 @@ def animate(
         moved = finish.smooth_motion(values, fps, smooth)
         return Take(Motion(moved, fps, motion.rig), template, np.zeros((num_frames, 3), np.float32), source, info)
     values, head_rotation = finish.finish(
-        values, fps, head=head, prosody=listener.prosody(), gains=gains, smooth=smooth, life=life, seed=seed
+        values,
+        fps,
+        head=head,
+        prosody=listener.prosody(),
+        gains=gains,
+        smooth=smooth,
+        life=life,
+        seed=seed,
+        style=str(style) if style in speaker.styles else None,
+        brows="browInnerUp" in speaker.still_shapes,
     )
     return Take(Motion(values, fps, head.rig), head.template, head_rotation, source, info)
 

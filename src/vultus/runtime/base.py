@@ -26,11 +26,13 @@ class Model(Protocol):
         name: bundle name.
         styles: names of the style presets; the first is the default.
         template: the neutral face it speaks with unless told otherwise.
+        still_shapes: names of shapes that it never moves; the layer of life may.
     """
 
     name: str
     styles: tuple[str, ...]
     template: Template
+    still_shapes: tuple[str, ...]
 
     def predict(
         self,

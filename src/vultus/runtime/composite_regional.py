@@ -195,6 +195,7 @@ class CompositeRegionalModel:
         config = network.config
         self.network, self.name = network, str(config.get("name", network.folder.name))
         self.styles = tuple(network.styles)
+        self.still_shapes = tuple(config.get("still_shapes", ()))
         self.encoder = load_encoder(config["encoder"]["name"], **config["encoder"].get("options", {}))
         if not np.isclose(self.encoder.rate, network.encoder_rate) or not np.isclose(
             self.encoder.offset, network.encoder_offset
@@ -269,7 +270,7 @@ class CompositeRegionalModel:
         count = max(1, round(frames / style.fps * fps))
         if style.weights is not None and self._on_head:
             weights = np.zeros((frames, len(WEIGHT_NAMES)), np.float32)
-            still = set(self.network.config.get("still_shapes", ()))  # blinks and gaze: not the model's to learn
+            still = set(self.still_shapes)  # blinks and gaze: not the model's to learn
             for column, name in enumerate(style.weight_names):
                 if name in WEIGHT_NAMES and name not in still:
                     weights[:, WEIGHT_NAMES.index(name)] = style.weights[:frames, column]

@@ -139,6 +139,8 @@ def finish(
     smooth: float,
     life: bool,
     seed: int,
+    style: str | None = None,
+    brows: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predicted weights -> the weights and the head rotation of a take.
 
@@ -151,19 +153,26 @@ def finish(
         smooth: standard deviation of extra smoothing, ms.
         life: whether to add blinks, gaze and head motion.
         seed: of that layer.
+        style: name of a style preset; a lively speaker turns the head more than a still one.
+        brows: whether life moves the brows too, for a model that leaves them still.
 
     Returns:
         (T, 55) float32 in [0, 1]; (T, 3) float32 axis-angle, radians.
     """
-    from vultus.synthesis.performance import combine, life_layer
+    from vultus.synthesis.expression import expression_layer, head_layer, random_layer
+    from vultus.synthesis.performance import combine
+    from vultus.synthesis.style import PRESETS, Style
 
     gate = speaking(prosody, len(values), fps)
     values = smooth_motion(values * np.where(MOUTH, gate[:, None], 1.0).astype(np.float32), fps, smooth)
     head_rotation = np.zeros((len(values), 3), np.float32)
     layers = [values]
     if life:
-        lively, head_rotation = life_layer(prosody, len(values), fps, seed=seed)
-        layers.append(lively)
+        manner = Style.preset(style) if style in PRESETS else Style()
+        head_rotation = head_layer(prosody, len(values), fps, seed, manner)
+        layers.append(random_layer(prosody, len(values), fps, seed, manner, head_rotation))
+        if brows:
+            layers.append(expression_layer(prosody, len(values), fps, seed, manner))
     scale = np.array([gains.get(part, 1.0) for part in PART_OF_COLUMN], np.float32)
     out = combine(*[layer * scale for layer in layers], head=head)
     return out, (head_rotation * gains.get("head", 1.0)).astype(np.float32)

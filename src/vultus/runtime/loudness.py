@@ -29,6 +29,7 @@ class LoudnessModel:
 
     name = "loudness"
     styles: tuple[str, ...] = ()
+    still_shapes = tuple(name for name in WEIGHT_NAMES if name != "jawOpen")
 
     def __init__(self) -> None:
         self._head = load_head()
