@@ -50,7 +50,7 @@ def test_products_path_equals_vertex_path(loss_form: str, reference_norm: str, s
     for rig in (RIG, None):
         model = CompositeRegional(config, DIMS, rig=rig, gaps=GAPS)
         terms = model.loss(random_batch(short=short, vertices=rig is None))
-        weights = {"motion/l2": 1.0, "motion/velocity": 0.3, "lips/gap": 0.01, "regional/l1": 1e-3}
+        weights = {"motion/l2": 1.0, "motion/velocity": 0.3, "lips/gap": 0.01, "lips/closure": 0.1, "regional/l1": 1e-3}
         sum(terms[key] * weight for key, weight in weights.items()).backward()
         results.append((terms, {name: parameter.grad for name, parameter in model.named_parameters()}))
     (fast, fast_gradients), (slow, slow_gradients) = results
@@ -74,18 +74,27 @@ def test_loss_is_equation_4(loss_form: str) -> None:
         codes = model.decode(batch.features, scale, shift, embedded, batch.mask)
         offsets = model.offsets(codes).double().numpy() / DIMS.unit
     wanted = (batch.motion.numpy() @ RIG) / DIMS.unit
-    length, steps, gaps = [], [], []
+    length, steps, gaps, shut = [], [], [], []
+
+    def closedness(gap: np.ndarray) -> np.ndarray:
+        return np.where(gap < 0, gap, gap / (1 + np.abs(gap) / 1.5))
+
     for clip, frames in enumerate((40, 25, 40)):
         error = offsets[clip, :frames] - wanted[clip, :frames]
         norm = np.sqrt((error**2).sum(1))
         length.append((norm if loss_form == "norm" else norm**2).mean())
         steps.append((np.diff(error, axis=0) ** 2).sum(1).mean() * (25 / 30) ** 2)
         gaps.append(((error * DIMS.unit) @ GAPS.T.astype(np.float64)) ** 2)
+        predicted, true = (x[clip, :frames] * DIMS.unit @ GAPS.T.astype(np.float64) for x in (offsets, wanted))
+        shut.append((closedness(predicted) - closedness(true)) ** 2)
     assert float(terms["motion/l2"]) == pytest.approx(0.5 * np.mean(length), rel=1e-4)
     assert float(terms["motion/velocity"]) == pytest.approx(0.5 * np.mean(steps), rel=1e-4)
     assert float(terms["lips/gap"]) == pytest.approx(np.mean([gap.mean() for gap in gaps]), rel=1e-4)
+    assert float(terms["lips/closure"]) == pytest.approx(np.mean([error.mean() for error in shut]), rel=1e-4)
     assert float(terms["regional/l1"]) == pytest.approx(np.abs(model.W.detach().numpy()).sum(), rel=1e-5)
-    assert model.loss_weights() == {"motion/l2": 1.0, "motion/velocity": 0.0, "lips/gap": 0.0, "regional/l1": 1e-4}
+    assert model.loss_weights() == {
+        "motion/l2": 1.0, "motion/velocity": 0.0, "lips/gap": 0.0, "lips/closure": 0.0, "regional/l1": 1e-4,
+    }  # fmt: skip
 
 
 def test_one_matrix_embeds_and_decodes() -> None:

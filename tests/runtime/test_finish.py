@@ -9,6 +9,7 @@ from vultus.errors import VultusError
 from vultus.head import load_head
 from vultus.motion import WEIGHT_NAMES
 from vultus.runtime import finish
+from vultus.synthesis.performance import contacts_of
 from vultus.synthesis.prosody import analyse
 
 RNG = np.random.default_rng(0)
@@ -79,3 +80,29 @@ def test_life_moves_eyes_and_head_and_is_seeded() -> None:
     np.testing.assert_array_equal(first_head, again_head)
     assert not np.array_equal(first_head, other_head) and not np.array_equal(first, other)
     assert first.min() >= 0.0 and first.max() <= 1.0
+
+
+def test_a_mouth_that_never_opens_comes_to_rest() -> None:
+    values = np.zeros((120, len(WEIGHT_NAMES)), np.float32)
+    values[:, WEIGHT_NAMES.index("tongueUp")] = 0.15  # what a model makes of a hum
+    values[80:, WEIGHT_NAMES.index("jawOpen")] = 0.3
+    sound = analyse(voice(4.0))
+    out, _ = finish.finish(values, 30.0, head=load_head(), prosody=sound, gains={}, smooth=0.0, life=False, seed=0)
+    assert np.abs(out[10:60]).max() < 0.01
+    assert out[90:115, WEIGHT_NAMES.index("tongueUp")].min() > 0.14
+
+
+def test_lips_that_nearly_touch_touch_and_open_ones_stay_open() -> None:
+    head, jaw = load_head(), WEIGHT_NAMES.index("jawOpen")
+    contacts = contacts_of(head)
+    values = np.zeros((40, len(WEIGHT_NAMES)), np.float32)
+    values[:, jaw] = np.linspace(0.0, 0.4, 40)
+    values[:, WEIGHT_NAMES.index("mouthClose")] = np.linspace(0.0, 0.3, 40)
+    values[35:, WEIGHT_NAMES.index("mouthClose")] = 0.0
+    before = contacts.widest_gap(values)
+    met = contacts.meet(values)
+    after = contacts.widest_gap(met)
+    assert after[before < 1.2].max() <= 0.25
+    np.testing.assert_array_equal(met[before > 2.6], values[before > 2.6])
+    assert (np.diff(after[np.argsort(before)]) > -0.15).all()  # gradually, without a jump back
+    assert after.min() > -0.5

@@ -47,6 +47,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 MAX_GAIN = 3.0
 
+#: A mouth that opens no further than this anywhere near is not speaking: what still stirs in it comes to rest.
+SHUT_MM, SHUT_AROUND_S = 1.0, 0.35
 #: A mouth moves before the sound starts and after it ends; between speech further apart than both it comes to rest.
 MOVES_BEFORE_S, MOVES_AFTER_S, REST_FADE_S = 0.16, 0.20, 0.12
 
@@ -100,18 +102,22 @@ def parse_gains(gain: str | Mapping[str, float] | None) -> dict[str, float]:
     return gains
 
 
+def around(active: np.ndarray, rate: float, before: float, after: float) -> np.ndarray:
+    """(P,) float in [0, 1]: 1 from `before` seconds ahead of anything active to `after` seconds behind it, 0 far away."""
+    at = np.arange(len(active), dtype=np.float64)
+    since = (at - np.maximum.accumulate(np.where(active, at, -np.inf))) / rate
+    until = (np.minimum.accumulate(np.where(active, at, np.inf)[::-1])[::-1] - at) / rate
+    away = np.minimum(since - after, until - before) / REST_FADE_S  # infinite where nothing ever is
+    gate = 1.0 - np.clip(away, 0.0, 1.0)
+    return gate * gate * (3.0 - 2.0 * gate)
+
+
 def speaking(prosody: Prosody, num_frames: int, fps: float) -> np.ndarray:
     """(T,) float32 in [0, 1]: 1 where a mouth may move, 0 where nobody speaks; it fades between the two."""
     from vultus.synthesis.prosody import RATE
 
-    at = np.arange(len(prosody), dtype=np.float64)
-    active = prosody.activity > 0.5
-    since = (at - np.maximum.accumulate(np.where(active, at, -np.inf))) / RATE
-    until = (np.minimum.accumulate(np.where(active, at, np.inf)[::-1])[::-1] - at) / RATE
-    away = np.minimum(since - MOVES_AFTER_S, until - MOVES_BEFORE_S) / REST_FADE_S  # infinite where nobody ever speaks
-    gate = 1.0 - np.clip(away, 0.0, 1.0)
-    gate = gate * gate * (3.0 - 2.0 * gate)
-    return np.interp(motion_times(num_frames, fps), at / RATE, gate).astype(np.float32)
+    gate = around(prosody.activity > 0.5, RATE, MOVES_BEFORE_S, MOVES_AFTER_S)
+    return np.interp(motion_times(num_frames, fps), np.arange(len(gate)) / RATE, gate).astype(np.float32)
 
 
 def smooth_motion(values: np.ndarray, fps: float, milliseconds: float) -> np.ndarray:
@@ -159,12 +165,16 @@ def finish(
     Returns:
         (T, 55) float32 in [0, 1]; (T, 3) float32 axis-angle, radians.
     """
-    from vultus.synthesis.expression import expression_layer, head_layer, random_layer
-    from vultus.synthesis.performance import combine
+    from vultus.synthesis.expression import expression_layer, random_layer
+    from vultus.synthesis.head_motion import head_layer
+    from vultus.synthesis.performance import combine, contacts_of
     from vultus.synthesis.style import PRESETS, Style
 
+    contacts = contacts_of(head)
+    values = smooth_motion(values, fps, smooth)
     gate = speaking(prosody, len(values), fps)
-    values = smooth_motion(values * np.where(MOUTH, gate[:, None], 1.0).astype(np.float32), fps, smooth)
+    gate *= around(contacts.widest_gap(values) > SHUT_MM, fps, SHUT_AROUND_S, SHUT_AROUND_S).astype(np.float32)
+    values = contacts.meet(values * np.where(MOUTH, gate[:, None], 1.0).astype(np.float32))
     head_rotation = np.zeros((len(values), 3), np.float32)
     layers = [values]
     if life:

@@ -141,11 +141,45 @@ class Contacts:
             )
         return out
 
+    def widest_gap(self, weights: np.ndarray) -> np.ndarray:
+        """(T, 55) weights -> (T,) the widest of the lip columns, mm; about 0.1 where the lips are shut."""
+        return self._measure(np.asarray(weights, np.float64))[:-1].max(axis=0)
+
     def _measure(self, weights: np.ndarray) -> np.ndarray:
         """(T, 55) -> (columns + 1, T); plain sums, so that a frame's value does not depend on its neighbours."""
         out = np.repeat(self._rest[:, None], len(weights), axis=1)
         for k in np.flatnonzero(np.abs(self._matrix).max(axis=0) > 1e-9):
             out += self._matrix[:, k, None] * weights[:, k]
+        return out
+
+    def meet(self, weights: np.ndarray, shut: float = 1.2, open_from: float = 2.4, least: float = -0.30) -> np.ndarray:
+        """Lets lips that nearly touch touch.
+
+        In speech lips are shut or clearly apart: of a rule-made performance hardly a frame inside speech lies between
+        0.2 and 2 mm. A model that answers doubt with a mean leaves such gaps at closures, and an eye sees them.
+
+        Args:
+            weights: (T, 55) in [0, 1].
+            shut: where the widest lip column is narrower than this, the lips close, mm.
+            open_from: where it is wider than this, nothing changes; between the two the gap narrows gradually.
+            least: no lip column ends closer than this, mm.
+
+        Returns:
+            (T, 55) float32 in [0, 1].
+        """
+        out = np.empty((len(weights), len(WEIGHT_NAMES)), np.float32)
+        for start in range(0, len(weights), _BLOCK):
+            part = np.asarray(weights[start : start + _BLOCK], np.float64)
+            now = self._measure(part)
+            widest = np.maximum(now[:-1].max(axis=0), 1e-6)
+            share = np.clip((widest - shut) / (open_from - shut), 0.0, 1.0) * open_from / widest
+            high = np.full_like(now, np.inf)
+            low = np.full_like(now, -np.inf)
+            narrow = widest < open_from
+            high[:-1] = np.where(narrow, np.maximum(now[:-1], 0.0) * np.minimum(share, 1.0) + 0.1, np.inf)
+            low[:-1] = np.minimum(least, now[:-1] - 0.02)
+            low[:-1, now[:-1].min(axis=0) < least] = least  # lips that passed through each other come apart
+            out[start : start + _BLOCK] = self._bring(part, now, low, high)
         return out
 
     def _keep(self, weights: np.ndarray, speech: np.ndarray, least: float, slack: float) -> np.ndarray:
@@ -155,6 +189,10 @@ class Contacts:
         low = np.full_like(now, -np.inf)
         high[:-1] = np.maximum(told[:-1], 0.0) + slack + 0.5 * open_part
         low[:-1] = np.minimum(least, told[:-1] - 0.02)
+        return self._bring(weights, now, low, high)
+
+    def _bring(self, weights: np.ndarray, now: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Changes the weights as little as possible so that the measures `now` come to lie between `low` and `high`."""
         wrong = ((now < low - 1e-3) | (now > high + 1e-3)).any(axis=0)
         out = weights.copy()
         if wrong.any():

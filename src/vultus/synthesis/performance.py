@@ -79,6 +79,11 @@ def _tools_of(head: Head | None) -> tuple[Articulator, Contacts]:
     return known[1], known[2]
 
 
+def contacts_of(head: Head | None = None) -> Contacts:
+    """What keeps the lips of this face (the default head where None) together and apart."""
+    return _tools_of(head)[1]
+
+
 def perform(
     phones: Sequence[Phone],
     samples: np.ndarray,
