@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test check format clean results
+.PHONY: help demo test check format clean results base
 
 help:            ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -38,8 +38,17 @@ format: $(VENV)/.dev  ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-results: $(VENV)/.dev ## regenerate docs/results.md (needs VULTUS_REAL_DATA)
-	$(BIN)/python -m vultus.benchmark.real_speech --out docs/results.md
+MODELS ?= base
+results: $(VENV)/.dev ## regenerate docs/results.md (VULTUS_REAL_DATA names the recordings; MODELS="base ...")
+	$(BIN)/python -m vultus.benchmark.real_speech --model $(MODELS) --real-data "$(VULTUS_REAL_DATA)" \
+	  --asterisk runs/asterisk --hard --out docs/results.md
+
+base: $(VENV)/.dev    ## make the corpus anew and train the shipped model on it (about 3 hours on 2 cores)
+	$(BIN)/vultus data fetch kokoro --to runs/kokoro
+	$(BIN)/vultus data synthesize --out runs/corpus --speech kokoro:runs/kokoro --hours 3 --subjects 240 --workers 2
+	$(BIN)/vultus train recipes/composite_regional_base.toml --data runs/corpus --out runs/base
+	$(BIN)/python tools/export_composite_regional.py --run runs/base --data runs/corpus --name base \
+	  --out src/vultus/bundles/base
 
 clean:           ## remove what the other targets made
 	rm -rf $(VENV) demo

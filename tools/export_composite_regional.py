@@ -2,6 +2,8 @@
 
     python tools/export_composite_regional.py --run RUN --data CORPUS --out src/vultus/bundles/base --name base
 
+A second call with `--results docs/results.json` (after `make results`) puts the numbers on real recordings into the card.
+
 Every style is measured as a user's style clip is: the teacher performs some validation lines in it on the average head,
 and the reference encoder turns the motion into 512 numbers, which are averaged over the lines. Then writes card.md.
 """
@@ -9,7 +11,9 @@ and the reference encoder turns the motion into 512 numbers, which are averaged 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +41,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="what users call the model")
     parser.add_argument("--summary", default="speech to 55 blendshape weights (Wu et al. 2023 on the open corpus)")
     parser.add_argument("--lines", type=int, default=24, help="lines performed for each style")
+    parser.add_argument("--results", type=Path, help="docs/results.json with this model's numbers, for the card")
     options = parser.parse_args()
 
     head = load_head()
@@ -65,35 +70,79 @@ def main() -> None:
         encoder={"name": settings["data"]["encoder"], "rate": encoder.rate, "offset": encoder.offset},
         extra={"trained": {"hours": settings["hours"], "steps": lines[-1]["step"], "validation": validation}},
     )  # fmt: skip
-    (options.out / "card.md").write_text(card(options.name, settings, validation), encoding="utf-8")
+    subjects = {clip.subject for clip in open_dataset("synthetic", str(options.data)).split("train")}
+    real = json.loads(options.results.read_text(encoding="utf-8"))["results"] if options.results else {}
+    text = card(options.name, settings, lines, len(subjects), real.get(options.name, {}))
+    (options.out / "card.md").write_text(text, encoding="utf-8")
     write_sums(options.out)
     total = sum(path.stat().st_size for path in options.out.iterdir())
     print(f"{options.out}: {total / 1e6:.1f} MB, styles {', '.join(styles)}")
 
 
-def card(name: str, settings: dict, validation: dict[str, float]) -> str:
-    """The model card: what it is, what it was made from, its limits."""
+def card(name: str, settings: dict[str, Any], log: list[dict[str, Any]], subjects: int, real: dict[str, Any]) -> str:
+    """The model card: what it is, what it was made from, how good it is, its limits."""
     method, train, data = settings["method"], settings["train"], settings["data"]
-    rows = "\n".join(f"| {key.removeprefix('val/')} | {value:g} |" for key, value in validation.items())
+    epochs = [row for row in log if "val/loss" in row]
+    keys = [key for key in epochs[0] if key.startswith("val/") and key != "val/loss"]
+    table = [
+        "| step | " + " | ".join(key.removeprefix("val/") for key in keys) + " |",
+        "|---" * (len(keys) + 1) + "|",
+        *(f"| {row['step']} | " + " | ".join(f"{row[key]:.4g}" for key in keys) + " |" for row in epochs),
+    ]
+    speed = [row["speech_seconds_per_second"] for row in log if "speech_seconds_per_second" in row]
+    measured = ["Not measured yet: run `make results`, then export again with `--results docs/results.json`."]
+    if real:
+        measured = ["| recordings | test | value | 95 % interval | n |", "|---|---|---|---|---|"]
+        for group, tests in real.items():
+            for test, found in tests.items():
+                if found["value"] is not None and found["value"] == found["value"]:
+                    low, high = found.get("low"), found.get("high")
+                    interval = f"{low:.3g} to {high:.3g}" if low is not None and low == low else "-"
+                    measured.append(f"| {group} | {test} | {found['value']:.3g} | {interval} | {found['n']} |")
+    newline = "\n"
     return f"""# {name}
 
-Speech to blendshape weights of the shipped head at {data["fps"]:g} fps: the method of Wu et al. 2023 ("Speech-Driven 3D
-Face Animation with Composite and Regional Facial Movements", ACM Multimedia) on `{data["encoder"]}` features.
+Speech to blendshape weights of the shipped head at {data["fps"]:g} fps: the method of Wu et al. 2023 ("Speech-Driven
+3D Face Animation with Composite and Regional Facial Movements", ACM Multimedia) on `{data["encoder"]}` features. It
+predicts the head's vertices through the paper's tied embedding; the weights are solved from them.
 
-- Data: the open synthetic corpus (`vultus data synthesize`), {settings["hours"]:g} hours with augmented copies: natural
-  synthetic voices under rule-made motion. No recording of a person was used.
-- Training: {train["epochs"]} epochs, batches of {train["batch"]}, learning rate {train["lr"]:g}; composite part
-  {"on" if method["composite"] else "off"}, regional part {"on" if method["regional"] else "off"}.
-- Terms: weights Apache-2.0. The features' graph and the head carry their own notices in `vultus/assets`.
-- Limits: it moves as the rules of its teacher do. Blinks, gaze and head motion are not its own: `animate` adds them.
-  Quality on real recordings is told in docs/results.md.
+## Data
 
-| on unseen voices of the corpus | value |
-|---|---|
-{rows}
+The open **synthetic** corpus (`vultus data synthesize`, docs/corpus.md): {settings["hours"]:.2f} hours of motion with
+augmented copies of the sound, {subjects} subjects (identity x voice x style), natural synthetic voices (Kokoro-82M)
+under rule-made motion. No recording of a person and no captured motion was trained on.
 
-motion/l2 and motion/velocity are squared model units ({settings["dimensions"]["unit"]:.4f} m) summed over the mesh;
-lips/gap is in mm squared.
+## Licence
+
+Weights: Apache-2.0. The graph of the features (Moonshine tiny-en, MIT) and the head (CC0) carry their own notices in
+`vultus/assets`.
+
+## Training log
+
+{train["epochs"]} epochs, batches of {train["batch"]} cuts of {data["crop"]:g} s, Adam, peak learning rate
+{train["lr"]:g}; composite part {"on" if method["composite"] else "off"}, regional part
+{"on" if method["regional"] else "off"}; {train["threads"]} CPU thread, {sum(speed) / max(len(speed), 1):.0f} s of
+speech a second. After each epoch, on voices, faces and styles that were not trained on:
+
+{newline.join(table)}
+
+motion/l2 and motion/velocity are squared model units ({settings["dimensions"]["unit"]:.4f} m) summed over the mesh,
+lips/gap is in mm squared, regional/l1 is the sum of |W|.
+
+## Measured quality
+
+On real recordings, as `vultus animate --no-life` gives it; docs/results.md says what each test is and sets baselines
+and the teacher beside it.
+
+{newline.join(measured)}
+
+## Limits
+
+- It moves as the rules of its teacher do, not as a person did. Emotion in the voice is not heard.
+- Blinks, gaze and head motion are not its own: `animate` adds a seeded layer.
+- The speech encoder was trained on English. Other languages look sane; only Mandarin was measured, and only in part.
+- A frame depends on {16 / data["fps"]:.2f} s of sound before and after it, and on the encoder's windows.
+- Not for making anybody appear to say what they did not say.
 """
 
 

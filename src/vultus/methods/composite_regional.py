@@ -418,9 +418,9 @@ class CompositeRegional(nn.Module):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Terms "motion/l2", "motion/velocity", "regional/l1", "lips/gap" and "lips/closure", each a mean over clips.
 
-        "lips/gap" is the squared error of the lip gaps, mm squared. "lips/closure" is that of `_closedness` of the gaps:
-        a squared error answers doubt (half the time closed, half the time 6 mm open) with the mean, 3 mm, which is never
-        a closure; on a concave scale the mean of the two is nearly shut.
+        "lips/gap" is the squared error of the lip gaps, mm squared. "lips/closure" is that of `_closedness` of the
+        gaps: a squared error answers doubt (half the time closed, half the time 6 mm open) with the mean, 3 mm, which
+        is never a closure; on a concave scale the mean of the two is nearly shut.
         """
         with _full_precision(batch.motion):
             products = self.products()

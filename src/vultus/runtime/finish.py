@@ -103,7 +103,7 @@ def parse_gains(gain: str | Mapping[str, float] | None) -> dict[str, float]:
 
 
 def around(active: np.ndarray, rate: float, before: float, after: float) -> np.ndarray:
-    """(P,) float in [0, 1]: 1 from `before` seconds ahead of anything active to `after` seconds behind it, 0 far away."""
+    """(P,) float in [0, 1]: 1 from `before` s ahead of anything active to `after` s behind it, 0 far away."""
     at = np.arange(len(active), dtype=np.float64)
     since = (at - np.maximum.accumulate(np.where(active, at, -np.inf))) / rate
     until = (np.minimum.accumulate(np.where(active, at, np.inf)[::-1])[::-1] - at) / rate
