@@ -2,7 +2,7 @@
 
     python tools/export_composite_regional.py --run RUN --data CORPUS --out src/vultus/bundles/base --name base
 
-A second call with `--results docs/results.json` (after `make results`) puts the numbers on real recordings into the card.
+A second call with `--results docs/results.json` (after `make results`) puts the numbers on recordings into the card.
 
 Every style is measured as a user's style clip is: the teacher performs some validation lines in it on the average head,
 and the reference encoder turns the motion into 512 numbers, which are averaged over the lines. Then writes card.md.

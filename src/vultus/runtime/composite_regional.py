@@ -8,6 +8,7 @@ Letters: T motion frames, R reference frames, F feature frames, C feature channe
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,7 +79,7 @@ class CompositeRegional:
                 vectors = arrays["styles"]
                 self.template_vertices = arrays.get("template")
                 self.faces = arrays.get("faces")
-        except (KeyError, TypeError, ValueError, OSError) as error:
+        except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
             raise VultusError(f"{folder}: not a whole bundle ({error!r}); expected one that vultus exported") from None
         self.styles = {name: Style.from_vector(vector) for name, vector in zip(names, vectors, strict=True)}
         self._options = onnxruntime.SessionOptions()
