@@ -113,4 +113,5 @@ def test_sampling_rates_of_one_recording_agree() -> None:
         vultus.animate(folder / f"Claire_sadness_{rate}_5_sec.wav", life=False).weights for rate in ("16khz", "44.1khz")
     ]
     frames = min(len(take) for take in takes)
-    assert np.abs(takes[0][:frames] - takes[1][:frames]).max() < 0.1
+    difference = np.abs(takes[0][:frames] - takes[1][:frames])
+    assert difference.max() < 0.2 and difference.mean() < 0.003

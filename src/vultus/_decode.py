@@ -1,11 +1,21 @@
 """Decoding and resampling of sound files, below `vultus.speech`.
 
 Who decodes what:
-    uncompressed files (wav, aiff, au, caf, w64, NIST ...) are read by soundfile, which can seek to a sample;
-    everything else (flac, ogg vorbis, ogg opus, mp3, m4a, aac, and the sound track of mp4, mov, webm, mkv, mpg) is
-    decoded by PyAV, imported only then. Both decode flac to the same samples and vorbis, opus and mp3 to within 1e-5
-    and at the same time, but libsndfile writes remarks to standard error about odd mp3 files and gives up on a flac
-    file that was cut short.
+    soundfile (libsndfile) reads wav, aiff, au, caf, w64 and the like, flac, ogg (vorbis, opus, flac) and mp3;
+    PyAV, imported only then, decodes m4a, aac and the sound track of mp4, mov, webm, mkv, mpg, and what soundfile
+    cannot read right: a format it refuses, and a file cut short or damaged.
+How damage is found:
+    ogg: every page is checked (checksum, order, one stream) when the file is opened, because libsndfile drops a bad
+    page without a word and stops after the first of several streams joined end to end;
+    mp3: the chain of frame headers is followed when the file is opened, because libmpg123 skips over a break without
+    a word to its caller and believes a wrong frame count in the Xing header. Damage within frames is not seen; it
+    sounds, and time goes on;
+    everything else: libsndfile says so, or ends before the length it told; PyAV goes on from that very sample.
+Measured with soundfile 0.14 (libsndfile 1.2.2) and PyAV: flac is the same bit for bit, mp3, vorbis and opus differ by
+less than 1e-4, and the onset of a tone falls on the same sample. The delay of the mp3 encoder is taken off by both if
+the LAME tag states it (measured: onset 0.1 ms late); without the tag both give the tone 25.2 ms late.
+
+libmpg123 writes remarks about odd mp3 files to file descriptor 2, which its caller cannot turn off; see `_hushed`.
 
 Letters: S samples.
 """
@@ -13,10 +23,14 @@ Letters: S samples.
 from __future__ import annotations
 
 import math
+import os
+import threading
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -32,52 +46,256 @@ MAX_CHANNELS = 64
 MAX_LEVEL = 100.0
 """Largest sample accepted, full scale = 1 (40 dB above): beyond it the numbers are not sound in [-1, 1]."""
 
-#: First bytes of the containers that soundfile reads here.
-PCM_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"NIST", b"Crea")
+Way = Literal["pcm", "packed", "mp3", "av"]
+"""How a file is decoded: soundfile with seeking, soundfile from the beginning, the same hushed, PyAV."""
+
+#: First bytes of the containers that soundfile reads here; mp3 is told by its frames.
+_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"NIST", b"Crea", b"fLaC", b"OggS")
 _PCM_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 #: The only demuxers that PyAV may use: playlists and the like could make it open other files.
 _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,flac,ogg,aac,mpeg,mpegts,avi,wav,aiff,caf,asf,flv,amr,ac3,eac3"
 READ = 32_768  # frames read from a file at a time
 _MIN_GAP, _MAX_GAP = 0.05, 60.0  # seconds of missing sound that are filled with silence
 
+_STDERR = threading.RLock()  # file descriptor 2 belongs to the whole process
+if hasattr(os, "register_at_fork"):
+    # A child forked while the descriptor is redirected would keep it so, and would wait for the lock for ever.
+    os.register_at_fork(before=_STDERR.acquire, after_in_parent=_STDERR.release, after_in_child=_STDERR.release)
 
-def open_pcm(path: Path) -> tuple[int, int | None] | None:
-    """(rate, exact frames or None where unsure) of an uncompressed file; None where PyAV should try."""
+
+@contextmanager
+def _hushed(hush: bool) -> Iterator[None]:
+    """Sends file descriptor 2 to the null device while libmpg123 works, for that is where it writes its remarks.
+
+    The descriptor is shared by all threads: what another thread writes to it in these milliseconds is lost, and a
+    program that another thread starts in them has no standard error. Hence only for mp3, only around single calls of
+    libsndfile, never across a yield, and one thread at a time.
+    """
+    if not hush:
+        yield
+        return
+    with _STDERR:
+        try:
+            saved = os.dup(2)
+        except OSError:  # closed: nothing to hush
+            yield
+            return
+        try:
+            try:
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, 2)
+                os.close(null)
+            except OSError:  # no descriptor left: better noise than no sound
+                pass
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def open_sound(path: Path) -> tuple[Way, int, int | None]:
+    """How to decode a file, its rate in Hz, and the frames it must give (exact for "pcm"; None where unsure).
+
+    Raises:
+        VultusError: nothing can decode it; a rate or a number of channels out of range.
+    """
+    with path.open("rb") as file:
+        head, start = _skip_tags(file)
+        mp3 = _mp3_chain(file, start) if head[:1] == b"\xff" else None
+        fit = head.startswith(_MAGIC) and (not head.startswith(b"OggS") or _ogg_is_whole(file, start))
+    opened = _open_soundfile(path, mp3) if fit or mp3 else None
+    return opened or ("av", _probe_av(path), None)
+
+
+def _open_soundfile(path: Path, mp3: tuple[int, int | None] | None) -> tuple[Way, int, int | None] | None:
+    """What `open_sound` returns, or None where soundfile cannot read the file."""
     import soundfile
 
     try:
-        with soundfile.SoundFile(path) as file:
-            # 0 frames: PyAV knows wav files written to a pipe, whose header was never completed.
-            if not file.subtype.startswith(_PCM_SUBTYPES) or file.frames <= 0:
+        with _hushed(mp3 is not None), soundfile.SoundFile(path.absolute()) as file:
+            if file.frames <= 0:  # PyAV knows wav files written to a pipe, whose header was never completed
                 return None
-            rate = check_rate(file.samplerate, f"'{path}'")
+            rate, frames = check_rate(file.samplerate, f"'{path}'"), file.frames
             if file.channels > MAX_CHANNELS:
                 raise VultusError(f"'{path}': has {file.channels} channels; expected 1 to {MAX_CHANNELS}")
-            frames = file.frames
-            file.seek(frames - 1)
-            return rate, frames if len(file.read(1)) == 1 else None
-    except (soundfile.SoundFileError, OSError):
+            if mp3 is not None:
+                held, told = mp3
+                if told is None:  # libsndfile guesses the length, and reads no further than its guess
+                    return ("mp3", rate, held) if frames >= held else None
+                # A frame count that is wrong makes libsndfile stop early; delay and padding have 12 bits each.
+                return ("mp3", rate, frames) if told == held and 0 <= held - frames < 8192 else None
+            if file.subtype.startswith(_PCM_SUBTYPES) and file.format not in ("FLAC", "OGG"):
+                file.seek(frames - 1)
+                return "pcm", rate, frames if len(file.read(1)) == 1 else None
+            if len(file.read(1)) == 0:
+                return None
+            return "packed", rate, None if file.format == "OGG" else frames
+    except (soundfile.SoundFileError, OSError, TypeError):  # TypeError: soundfile will not look into a .raw
         return None
 
 
-def decode_pcm(path: Path, rate: int, first: int, stop: int | None) -> Iterator[np.ndarray]:
-    """Mono float32 pieces of frames first .. stop - 1 of an uncompressed file."""
+def decode(path: Path, way: Way, rate: int, frames: int | None, first: int, stop: int | None) -> Iterator[np.ndarray]:
+    """Mono float32 pieces of frames first .. stop - 1 of a file, from what `open_sound` told of it.
+
+    Raises:
+        VultusError: the file cannot be read, or is not the one that was opened.
+    """
+    if way == "av":
+        yield from _decode_av(path, rate, first, stop)
+        return
     import soundfile
 
+    # Compressed files are decoded from their beginning: seeking in mp3 and opus is not exact to a bit.
+    position = min(first, frames or first) if way == "pcm" else 0
+    # Beyond `frames` an mp3 whose length libsndfile has guessed has nothing.
+    last = stop if frames is None or way == "pcm" else min(frames, frames if stop is None else stop)
+    ogg = True
     try:
-        with soundfile.SoundFile(path) as file:
-            if file.samplerate != rate:
-                raise VultusError(f"'{path}': has changed since it was opened; open it again")
-            file.seek(min(first, file.frames))
-            left = (file.frames if stop is None else min(stop, file.frames)) - first
-            while left > 0:
-                data = file.read(min(left, READ), dtype="float32", always_2d=True)
-                if len(data) == 0:
-                    break
-                left -= len(data)
-                yield mono(data, f"'{path}'")
+        with _hushed(way == "mp3"):
+            file = soundfile.SoundFile(path.absolute())
     except (soundfile.SoundFileError, OSError) as error:
         raise VultusError(f"'{path}': reading stopped ({one_line(error)}); convert the file to wav") from None
+    with file:
+        if file.samplerate != rate or file.channels > MAX_CHANNELS:
+            raise VultusError(f"'{path}': has changed since it was opened; open it again")
+        ogg = file.format == "OGG"
+        try:
+            if way == "pcm":
+                position = min(first, file.frames)
+                file.seek(position)
+            while last is None or position < last:
+                # Whole reads, so that a cut leaves the same samples as no cut.
+                count = READ if last is None else min(last - position, READ)
+                with _hushed(way == "mp3"):
+                    data = file.read(count, dtype="float32", always_2d=True)
+                if len(data) == 0:
+                    break
+                piece = mono(data, f"'{path}'")[max(first - position, 0) :]
+                position += len(data)
+                if len(piece):
+                    yield piece
+        except (soundfile.SoundFileError, OSError) as error:
+            if ogg or way == "pcm":  # an ogg file passed its checks; opus may have another rate in PyAV
+                raise VultusError(
+                    f"'{path}': reading stopped ({one_line(error)}); convert the file to wav"
+                ) from None
+            last = None if last is None else max(last, position + 1)
+    if way != "pcm" and not ogg and (last is None or position < last):
+        yield from _decode_av(path, rate, max(first, position), stop)
+
+
+def _skip_tags(file: BinaryIO) -> tuple[bytes, int]:
+    """The first 4 bytes after any ID3v2 tags, and where they are."""
+    at = 0
+    while True:
+        file.seek(at)
+        head = file.read(10)
+        if len(head) < 10 or not head.startswith(b"ID3"):
+            return head[:4], at
+        at += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) + (10 if head[5] & 16 else 0)
+
+
+def _ogg_is_whole(file: BinaryIO, at: int) -> bool:
+    """Whether all of an ogg file is one stream of whole pages in order, each with the right checksum (RFC 3533)."""
+    file.seek(at)
+    serial: bytes | None = None
+    number = 0
+    while head := file.read(27):
+        if len(head) < 27 or not head.startswith(b"OggS\0"):
+            return False
+        table = file.read(head[26])
+        body = file.read(sum(table))
+        if len(table) < head[26] or len(body) < sum(table):
+            return False
+        if bool(head[5] & 2) != (serial is None) or (serial is not None and head[14:18] != serial):
+            return False
+        index = int.from_bytes(head[18:22], "little")
+        if serial is not None and index != number + 1:
+            return False
+        serial, number = head[14:18], index
+        page = (head[:22] + bytes(4) + head[26:] + table + body).translate(_REVERSED)
+        # Ogg's checksum takes the bits of each byte the other way round than zlib's and inverts nothing.
+        crc = (zlib.crc32(page, 0xFFFFFFFF) ^ 0xFFFFFFFF).to_bytes(4, "big").translate(_REVERSED)
+        if crc != head[22:26]:
+            return False
+    return serial is not None
+
+
+_REVERSED = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))  # the bits of each byte the other way round
+
+_MP3_KBPS = {  # layer III, by index 1 .. 14: MPEG 1; MPEG 2 and 2.5
+    True: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    False: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+
+
+def _mp3_chain(file: BinaryIO, at: int) -> tuple[int, int | None] | None:
+    """Follows the frame headers of an mp3 file from byte `at` to its end (ISO 11172-3 2.4.1.3, 13818-3, MPEG 2.5).
+
+    Returns:
+        (samples in its whole frames, samples by the count of its Xing header or None where it has none); None where
+        the chain breaks, which is a damaged file or no mp3 of one rate.
+    """
+    file.seek(at)
+    first = file.read(2048)
+    if len(first) < 4 or first[0] != 0xFF or first[1] & 0xE6 != 0xE2 or first[1] & 0x18 == 0x08:
+        return None  # no layer III
+    one, half = first[1] & 0x18 == 0x18, first[1] & 0x18 == 0
+    base = (44100, 48000, 32000, 0)[first[2] >> 2 & 3]
+    if not base:
+        return None
+    rate = base if one else base // 4 if half else base // 2
+    samples = 1152 if one else 576
+    sizes = {  # (second byte, third byte) -> bytes of the frame
+        ((first[1] & 0xFE | crc) << 8 | index << 4 | first[2] & 0x0C | pad << 1 | private): (
+            samples * 125 * _MP3_KBPS[one][index - 1] // rate + pad
+        )
+        for crc in (0, 1)
+        for index in range(1, 15)
+        for pad in (0, 1)
+        for private in (0, 1)
+    }
+    mono_frame = first[3] & 0xC0 == 0xC0
+    tag = 4 + ((17 if mono_frame else 32) if one else (9 if mono_frame else 17))
+    told: int | None = None
+    xing = first[tag : tag + 4] in (b"Xing", b"Info")
+    if xing:
+        if not first[tag + 7] & 1:
+            return None
+        told = int.from_bytes(first[tag + 8 : tag + 12], "big") * samples
+    count = 0
+    end = file.seek(0, os.SEEK_END)
+    while True:
+        file.seek(at)
+        data = file.read(1 << 20)
+        i, stop = 0, len(data) - 3
+        while i < stop and data[i] == 0xFF:
+            size = sizes.get(data[i + 1] << 8 | data[i + 2])
+            if size is None:
+                return None
+            count += 1
+            i += size
+        at += i
+        if at >= end or i < stop:
+            break
+        if i == 0:  # less than a header is left
+            return None
+    count -= at > end  # the last frame is cut off
+    if at < end and not _only_tags(file, at, end):
+        return None
+    count -= xing
+    return (count * samples, told) if count > 0 else None
+
+
+def _only_tags(file: BinaryIO, at: int, end: int) -> bool:
+    """Whether bytes at .. end of an mp3 file are an APE tag (version 2), an ID3 tag (version 1), or both in this order."""
+    file.seek(at)
+    head = file.read(32)
+    if len(head) == 32 and head.startswith(b"APETAGEX"):
+        at += 32 + int.from_bytes(head[12:16], "little")
+        file.seek(at)
+        head = file.read(3)
+    return at == end or (at == end - 128 and head.startswith(b"TAG"))
 
 
 def _open_av(path: Path) -> Any:
@@ -97,7 +315,7 @@ def _open_av(path: Path) -> Any:
         ) from None
 
 
-def probe_av(path: Path) -> int:
+def _probe_av(path: Path) -> int:
     """Sample rate of the first frame that PyAV decodes, Hz; VultusError where there is none."""
     for rate, _ in _frames_av(path):
         return check_rate(rate, f"'{path}'")
@@ -164,8 +382,8 @@ def _until_error(packets: Iterable[Any], error: type[Exception]) -> Iterator[Any
         return
 
 
-def decode_av(path: Path, rate: int, first: int, stop: int | None) -> Iterator[np.ndarray]:
-    """Mono float32 pieces of frames first .. stop - 1 of a compressed file."""
+def _decode_av(path: Path, rate: int, first: int, stop: int | None) -> Iterator[np.ndarray]:
+    """Mono float32 pieces of frames first .. stop - 1 as PyAV decodes them, from the beginning."""
     position = 0
     for hz, data in _frames_av(path):
         if hz != rate:

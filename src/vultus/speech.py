@@ -1,8 +1,11 @@
 """Any common sound file -> mono float32 samples at 16 kHz, whole (`Speech`) or block by block (`open_speech`).
 
+wav, aiff, flac, ogg, opus and mp3 are read by soundfile. PyAV is imported only for m4a, aac, mp4, mov, webm, mkv, mpg
+and for what soundfile cannot read (see `vultus._decode`), among it files that are damaged or cut short.
+
 Time 0 is the first sample of the sound (of the sound track, for a video). The encoder delay of mp3 and AAC is taken
 off where the file states it (LAME tag, mp4 edit list), as both libraries do; a file that does not state it starts up
-to 50 ms late. A file that ends before its header says is read up to where it ends. Sound that is missing or damaged
+to 50 ms late (an mp3 of LAME's without its tag: 25 ms, measured). A file that ends before its header says is read up to where it ends. Sound that is missing or damaged
 inside a file becomes silence of the same length where the file's time stamps show its length, with one warning.
 
 Letters: S samples.
@@ -21,17 +24,15 @@ import numpy as np
 from vultus._decode import (
     MAX_CHANNELS,
     MIN_SECONDS,
-    PCM_MAGIC,
     READ,
+    Way,
     check_block,
     check_level,
     check_rate,
-    decode_av,
-    decode_pcm,
+    decode,
     mono,
     one_line,
-    open_pcm,
-    probe_av,
+    open_sound,
     reblock,
     resample,
     resampled_length,
@@ -160,7 +161,8 @@ class SpeechFile:
     rate: int
     start: float | None = None
     end: float | None = None
-    _uncompressed: bool = False
+    _way: Way = "av"
+    _num_told: int | None = field(default=None, repr=False)  # samples that decoding must give, where known
     _num_source: int | None = field(default=None, repr=False)  # samples of the cut at the file's own rate
 
     @property
@@ -194,10 +196,9 @@ class SpeechFile:
         """Checked mono pieces of the cut, at the file's own rate; at least MIN_SECONDS of them, or VultusError."""
         first = round((self.start or 0.0) * self.rate)
         stop = None if self.end is None else round(self.end * self.rate)
-        decode = decode_pcm if self._uncompressed else decode_av
         held: list[np.ndarray] = []  # pieces kept back until there is sound enough
         total, enough = 0, math.ceil(MIN_SECONDS * self.rate)
-        for piece in decode(self.path, self.rate, first, stop):
+        for piece in decode(self.path, self._way, self.rate, self._num_told, first, stop):
             check_level(piece, f"'{self.path}'")
             total += len(piece)
             held.append(piece)
@@ -214,7 +215,7 @@ class SpeechFile:
 
 
 def open_speech(path: str | Path, start: float | None = None, end: float | None = None) -> SpeechFile:
-    """Opens a sound or video file without reading it all: memory stays bounded for hours of sound.
+    """Opens a sound or video file without decoding it all: memory stays bounded for hours of sound.
 
     Args:
         path: the file; its content, not its suffix, tells the format.
@@ -238,26 +239,22 @@ def open_speech(path: str | Path, start: float | None = None, end: float | None 
         if not path.is_file():
             raise VultusError(f"'{path}': is not a file; expected a sound or video file")
         with path.open("rb") as file:
-            head = file.read(16)
+            empty = not file.read(1)
     except (OSError, ValueError) as error:
         if isinstance(error, VultusError):
             raise
         raise VultusError(f"'{path}': cannot be read ({one_line(error)}); check the name and its permissions") from None
-    if not head:
+    if empty:
         raise VultusError(f"'{path}': is empty; expected a sound or video file")
-    if head.startswith(PCM_MAGIC):
-        opened = open_pcm(path)
-        if opened is not None:
-            rate, frames = opened
-            source = SpeechFile(path, rate, start, end, _uncompressed=True)
-            first = round((start or 0.0) * rate)
-            if frames is not None and first < frames:
-                stop = frames if end is None else min(frames, round(end * rate))
-                if stop - first < MIN_SECONDS * rate:
-                    raise too_short(f"'{path}'", (stop - first) / rate)
-                source._num_source = stop - first
-            elif frames is not None:
-                length = frames / rate
-                raise VultusError(f"'{path}': start is {start:g} s; expected less than its {length:g} s of sound")
-            return source
-    return SpeechFile(path, probe_av(path), start, end)
+    way, rate, frames = open_sound(path)
+    source = SpeechFile(path, rate, start, end, _way=way, _num_told=frames)
+    if way == "pcm" and frames is not None:
+        first = round((start or 0.0) * rate)
+        if first >= frames:
+            length = frames / rate
+            raise VultusError(f"'{path}': start is {start:g} s; expected less than its {length:g} s of sound")
+        stop = frames if end is None else min(frames, round(end * rate))
+        if stop - first < MIN_SECONDS * rate:
+            raise too_short(f"'{path}'", (stop - first) / rate)
+        source._num_source = stop - first
+    return source

@@ -74,7 +74,7 @@ class CompositeRegional:
             self.encoder_offset = float(config["encoder"]["offset"])
             self.centre = np.asarray(config["centre"], np.float32)
             self.streams, names = bool(config["streams"]), list(config["styles"])
-            with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
+            with open(folder / "weights.npz", "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 self._matrix = arrays["W"].astype(np.float32)  # (Z, 3V)
                 vectors = arrays["styles"]
                 self.template_vertices = arrays.get("template")
@@ -212,8 +212,11 @@ class CompositeRegionalModel:
             if head.rig.matrix.shape[1] != network.W.shape[0]:
                 raise VultusError(f"model '{self.name}' is for another version of the head; train or export it again")
             self.template, self._rig, self._shapes = head.template, head.rig, head.rig.matrix
-            self._solver = WeightSolver(head.rig.matrix)
-            self._to_rhs = (network.offset_matrix @ head.rig.matrix.T).astype(np.float64)  # codes -> B o
+            # Shapes that never moved in training cannot be meant; without them the others are better told apart.
+            self._moving = np.array([name not in self.still_shapes for name in head.rig.names])
+            shapes = head.rig.matrix[self._moving]
+            self._solver = WeightSolver(shapes)
+            self._to_rhs = (network.offset_matrix @ shapes.T).astype(np.float64)  # codes -> B o
         else:
             if network.template_vertices is None or network.faces is None:
                 raise VultusError(f"{network.folder}: weights.npz has no template; expected a whole bundle")
@@ -285,4 +288,8 @@ class CompositeRegionalModel:
         return self.network.style_from_offsets(clock.resample_motion(offsets, style.fps, fps, count))
 
     def _motion(self, codes: np.ndarray) -> np.ndarray:
-        return self._solver.solve(codes @ self._to_rhs) if self._on_head else codes
+        if not self._on_head:
+            return codes
+        weights = np.zeros((len(codes), len(self._moving)), np.float32)
+        weights[:, self._moving] = self._solver.solve(codes @ self._to_rhs)
+        return weights

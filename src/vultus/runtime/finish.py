@@ -48,7 +48,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 MAX_GAIN = 3.0
 
 #: A mouth that opens no further than this anywhere near is not speaking: what still stirs in it comes to rest.
-SHUT_MM, SHUT_AROUND_S = 1.0, 0.35
+SHUT_MM, SHUT_AROUND_S = 1.8, 0.35
 #: A mouth moves before the sound starts and after it ends; between speech further apart than both it comes to rest.
 MOVES_BEFORE_S, MOVES_AFTER_S, REST_FADE_S = 0.16, 0.20, 0.12
 
