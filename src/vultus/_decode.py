@@ -99,10 +99,13 @@ def open_sound(path: Path) -> tuple[Way, int, int | None]:
     Raises:
         VultusError: nothing can decode it; a rate or a number of channels out of range.
     """
-    with path.open("rb") as file:
-        head, start = _skip_tags(file)
-        mp3 = _mp3_chain(file, start) if head[:1] == b"\xff" else None
-        fit = head.startswith(_MAGIC) and (not head.startswith(b"OggS") or _ogg_is_whole(file, start))
+    try:
+        with path.open("rb") as file:
+            head, start = _skip_tags(file)
+            mp3 = _mp3_chain(file, start) if head[:1] == b"\xff" else None
+            fit = head.startswith(_MAGIC) and (not head.startswith(b"OggS") or _ogg_is_whole(file, start))
+    except OSError as error:
+        raise VultusError(f"'{path}': cannot be read ({one_line(error)}); check the file") from None
     opened = _open_soundfile(path, mp3) if fit or mp3 else None
     return opened or ("av", _probe_av(path), None)
 
@@ -113,7 +116,8 @@ def _open_soundfile(path: Path, mp3: tuple[int, int | None] | None) -> tuple[Way
 
     try:
         with _hushed(mp3 is not None), soundfile.SoundFile(path.absolute()) as file:
-            if file.frames <= 0:  # PyAV knows wav files written to a pipe, whose header was never completed
+            # PyAV knows wav and flac files written to a pipe, whose header was never completed.
+            if not 0 < file.frames < 1 << 62:
                 return None
             rate, frames = check_rate(file.samplerate, f"'{path}'"), file.frames
             if file.channels > MAX_CHANNELS:
@@ -145,29 +149,26 @@ def decode(path: Path, way: Way, rate: int, frames: int | None, first: int, stop
         return
     import soundfile
 
-    # Compressed files are decoded from their beginning: seeking in mp3 and opus is not exact to a bit.
-    position = min(first, frames or first) if way == "pcm" else 0
-    # Beyond `frames` an mp3 whose length libsndfile has guessed has nothing.
-    last = stop if frames is None or way == "pcm" else min(frames, frames if stop is None else stop)
-    ogg = True
+    hush = way == "mp3"
     try:
-        with _hushed(way == "mp3"):
+        with _hushed(hush):
             file = soundfile.SoundFile(path.absolute())
     except (soundfile.SoundFileError, OSError) as error:
         raise VultusError(f"'{path}': reading stopped ({one_line(error)}); convert the file to wav") from None
     with file:
         if file.samplerate != rate or file.channels > MAX_CHANNELS:
             raise VultusError(f"'{path}': has changed since it was opened; open it again")
-        ogg = file.format == "OGG"
+        # An ogg file has passed its checks when it was opened, and PyAV may give opus at another rate.
+        may_go_on = way != "pcm" and file.format != "OGG"
+        last = min(math.inf if frames is None else frames, math.inf if stop is None else stop)
+        # Compressed files are decoded from their beginning: seeking in mp3 and opus is not exact to a bit.
+        position = min(first, file.frames) if way == "pcm" else 0
         try:
             if way == "pcm":
-                position = min(first, file.frames)
                 file.seek(position)
-            while last is None or position < last:
-                # Whole reads, so that a cut leaves the same samples as no cut.
-                count = READ if last is None else min(last - position, READ)
-                with _hushed(way == "mp3"):
-                    data = file.read(count, dtype="float32", always_2d=True)
+            while position < last:
+                with _hushed(hush):
+                    data = file.read(int(min(last - position, READ)), dtype="float32", always_2d=True)
                 if len(data) == 0:
                     break
                 piece = mono(data, f"'{path}'")[max(first - position, 0) :]
@@ -175,12 +176,9 @@ def decode(path: Path, way: Way, rate: int, frames: int | None, first: int, stop
                 if len(piece):
                     yield piece
         except (soundfile.SoundFileError, OSError) as error:
-            if ogg or way == "pcm":  # an ogg file passed its checks; opus may have another rate in PyAV
-                raise VultusError(
-                    f"'{path}': reading stopped ({one_line(error)}); convert the file to wav"
-                ) from None
-            last = None if last is None else max(last, position + 1)
-    if way != "pcm" and not ogg and (last is None or position < last):
+            if not may_go_on:
+                raise VultusError(f"'{path}': reading stopped ({one_line(error)}); convert the file to wav") from None
+    if may_go_on and position < last:
         yield from _decode_av(path, rate, max(first, position), stop)
 
 
@@ -288,7 +286,7 @@ def _mp3_chain(file: BinaryIO, at: int) -> tuple[int, int | None] | None:
 
 
 def _only_tags(file: BinaryIO, at: int, end: int) -> bool:
-    """Whether bytes at .. end of an mp3 file are an APE tag (version 2), an ID3 tag (version 1), or both in this order."""
+    """Whether bytes at .. end of an mp3 file are an APE tag (version 2), an ID3 tag (version 1) or both."""
     file.seek(at)
     head = file.read(32)
     if len(head) == 32 and head.startswith(b"APETAGEX"):

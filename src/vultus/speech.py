@@ -5,8 +5,9 @@ and for what soundfile cannot read (see `vultus._decode`), among it files that a
 
 Time 0 is the first sample of the sound (of the sound track, for a video). The encoder delay of mp3 and AAC is taken
 off where the file states it (LAME tag, mp4 edit list), as both libraries do; a file that does not state it starts up
-to 50 ms late (an mp3 of LAME's without its tag: 25 ms, measured). A file that ends before its header says is read up to where it ends. Sound that is missing or damaged
-inside a file becomes silence of the same length where the file's time stamps show its length, with one warning.
+to 50 ms late (an mp3 of LAME's without its tag: 25 ms, measured). A file that ends before its header says is read up
+to where it ends. Sound that is missing or damaged inside a file becomes silence of the same length where the file's
+time stamps show its length, with one warning.
 
 Letters: S samples.
 """

@@ -37,8 +37,8 @@ def test_the_mouth_may_move_only_around_speech() -> None:
     sound = np.concatenate([np.zeros(16000, np.float32), voice(1.0), np.zeros(32000, np.float32)])
     gate = finish.speaking(analyse(sound), 120, 30.0)
     assert gate[33:60].min() == 1.0
-    assert gate[:18].max() == 0.0
-    assert gate[75:].max() == 0.0
+    assert gate[:15].max() == 0.0
+    assert gate[80:].max() == 0.0
     assert np.abs(np.diff(gate)).max() < 0.5  # it fades
     assert finish.speaking(analyse(np.zeros(16000, np.float32)), 30, 30.0).max() == 0.0
 
@@ -102,7 +102,7 @@ def test_lips_that_nearly_touch_touch_and_open_ones_stay_open() -> None:
     before = contacts.widest_gap(values)
     met = contacts.meet(values)
     after = contacts.widest_gap(met)
-    assert after[before < 1.2].max() <= 0.25
-    np.testing.assert_array_equal(met[before > 2.6], values[before > 2.6])
+    assert after[before < 1.1].max() <= 0.25
+    np.testing.assert_array_equal(met[before > 2.1], values[before > 2.1])
     assert (np.diff(after[np.argsort(before)]) > -0.15).all()  # gradually, without a jump back
     assert after.min() > -0.5

@@ -50,7 +50,7 @@ MAX_GAIN = 3.0
 #: A mouth that opens no further than this anywhere near is not speaking: what still stirs in it comes to rest.
 SHUT_MM, SHUT_AROUND_S = 1.8, 0.35
 #: A mouth moves before the sound starts and after it ends; between speech further apart than both it comes to rest.
-MOVES_BEFORE_S, MOVES_AFTER_S, REST_FADE_S = 0.16, 0.20, 0.12
+MOVES_BEFORE_S, MOVES_AFTER_S, REST_FADE_S = 0.16, 0.16, 0.28
 
 
 def part_of(name: str) -> str:

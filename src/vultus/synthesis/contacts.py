@@ -152,7 +152,7 @@ class Contacts:
             out += self._matrix[:, k, None] * weights[:, k]
         return out
 
-    def meet(self, weights: np.ndarray, shut: float = 1.2, open_from: float = 2.4, least: float = -0.30) -> np.ndarray:
+    def meet(self, weights: np.ndarray, shut: float = 1.1, open_from: float = 2.0, least: float = -0.30) -> np.ndarray:
         """Lets lips that nearly touch touch.
 
         In speech lips are shut or clearly apart: of a rule-made performance hardly a frame inside speech lies between
