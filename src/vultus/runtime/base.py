@@ -73,6 +73,11 @@ class TeeSource:
     def duration(self) -> float:
         return self._source.duration
 
+    @property
+    def expected_samples(self) -> int:
+        """About how many samples there are, without reading them; 0 where nobody knows."""
+        return getattr(self._source, "expected_samples", 0)
+
     def blocks(self, block: int = 160_000) -> Iterator[np.ndarray]:
         for samples in self._source.blocks(block):
             self._listener(samples)

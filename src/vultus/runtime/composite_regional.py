@@ -251,7 +251,7 @@ class CompositeRegionalModel:
             for block in source.blocks():
                 heard += len(block)
                 if progress is not None:
-                    progress(heard, source.num_samples)
+                    progress(heard, getattr(source, "expected_samples", 0))
                 yield block
 
         for features in self.encoder.stream(listen()):
