@@ -53,6 +53,16 @@ def test_without_life_nothing_random_moves() -> None:
     assert np.abs(take.head_rotation).max() == 0.0
 
 
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_no_shape_of_the_mouth_pops_for_a_frame(path: Path) -> None:
+    """A weight that leaps up and back within two frames is seen as a twitch."""
+    mouth = [i for i, name in enumerate(ARKIT_NAMES) if name.startswith(("mouth", "jaw"))]
+    weights = vultus.animate(path).weights[:, mouth]
+    rise, fall = weights[1:-1] - weights[:-2], weights[1:-1] - weights[2:]
+    leap = np.where(np.sign(rise) == np.sign(fall), np.minimum(np.abs(rise), np.abs(fall)), 0.0)
+    assert leap.max() < 0.15
+
+
 def test_styles_and_identities_change_the_motion() -> None:
     names = vultus.load("base").styles
     assert {"neutral", "lively", "mumbled", "articulate"} <= set(names)

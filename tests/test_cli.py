@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +145,37 @@ def test_bad_targets_are_refused_before_the_work(
     status, _, err = run("animate", recording, "-o", tmp_path / target, capsys=capsys)
     assert status == 2 and len(err.splitlines()) == 1 and said in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_size_is_refused_before_anything_is_written(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for target, size in (("b.png", "0"), ("b.mp4", "51")):
+        words = ["animate", recording, "-o", tmp_path / "a.csv", "-o", tmp_path / target, "--size", size]
+        status, _, err = run(*words, capsys=capsys)
+        assert status == 2 and len(err.splitlines()) == 1
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_do_not_depend_on_threads(recording: Path, tmp_path: Path) -> None:
+    for threads in ("1", "2"):
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+        words = [sys.executable, "-m", "vultus", "animate", str(recording), "-o", str(tmp_path / f"{threads}.json")]
+        subprocess.run(words, check=True, env=environment, capture_output=True)
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+
+
+def test_asked_to_stop_leaves_nothing_half_written(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.05, 16000 * 60), 16000)
+    words = [sys.executable, "-m", "vultus", "animate", str(tmp_path / "long.wav"), "-o", str(tmp_path / "x.mp4")]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".x*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and len(err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
 
 
 def test_output_onto_the_recording_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

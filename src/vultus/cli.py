@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not hasattr(options, "run"):
         parser.print_help()
         return 0
+    for name in ("SIGTERM", "SIGHUP"):  # asked to stop: leave as tidily as on Ctrl-C
+        if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         return int(options.run(options) or 0)
     except KeyboardInterrupt:
@@ -114,16 +119,23 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
 
 
 def _animate(options: argparse.Namespace) -> int:
+    # Sums of floats depend on how many threads share them; with one, the same input gives the same bytes everywhere
+    # on a machine. It must be said before numpy is imported, and costs nothing: the products here are small.
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
     from vultus.export import check_target
     from vultus.runtime.animate import animate
 
     targets = [Path(name) for name in options.out]
-    if len(set(targets)) != len(targets):
+    if len({os.path.realpath(target) for target in targets}) != len(targets):
         raise VultusError("the same output file is named twice")
     for target in targets:  # before the work, not after it
         check_target(target)
         if target.exists() and Path(options.recording).exists() and target.samefile(options.recording):
             raise VultusError(f"{target}: the output is the recording itself; name another file")
+        if options.size is not None and target.suffix.lower() in (".mp4", ".png"):
+            from vultus.render.look import check_size
+
+            check_size(options.size, even=target.suffix.lower() == ".mp4")
     started = time.perf_counter()
     with _Progress(quiet=options.quiet) as progress:
         take = animate(

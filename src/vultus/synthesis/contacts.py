@@ -119,6 +119,12 @@ class Contacts:
         self._rest = np.asarray(measures.rest, np.float64)[rows]
         self._moving = [INDEX[n] for n in _GIVE_WAY]
         self._hold = np.array(list(_GIVE_WAY.values()))
+        # (moving, columns): the smallest change of weights, by reluctance, for a wanted change of the lip columns.
+        columns = self._matrix[:-1][:, self._moving]
+        eased = columns / self._hold
+        gram = eased @ columns.T
+        gram[np.diag_indices_from(gram)] += 0.01 * np.trace(gram) / len(gram)
+        self._closing = np.linalg.solve(gram, eased).T
 
     def keep(self, weights: np.ndarray, speech: np.ndarray, least: float = -0.30, slack: float = 0.05) -> np.ndarray:
         """Changes `weights` as little as possible so that lips that touch in `speech` touch here too.
@@ -169,17 +175,19 @@ class Contacts:
         """
         out = np.empty((len(weights), len(WEIGHT_NAMES)), np.float32)
         for start in range(0, len(weights), _BLOCK):
-            part = np.asarray(weights[start : start + _BLOCK], np.float64)
-            now = self._measure(part)
-            widest = np.maximum(now[:-1].max(axis=0), 1e-6)
+            part = np.array(weights[start : start + _BLOCK], np.float64)
+            now = self._measure(part)[:-1]
+            widest = np.maximum(now.max(axis=0), 1e-6)
             share = np.clip((widest - shut) / (open_from - shut), 0.0, 1.0) * open_from / widest
-            high = np.full_like(now, np.inf)
-            low = np.full_like(now, -np.inf)
-            narrow = widest < open_from
-            high[:-1] = np.where(narrow, np.maximum(now[:-1], 0.0) * np.minimum(share, 1.0) + 0.1, np.inf)
-            low[:-1] = np.minimum(least, now[:-1] - 0.02)
-            low[:-1, now[:-1].min(axis=0) < least] = least  # lips that passed through each other come apart
-            out[start : start + _BLOCK] = self._bring(part, now, low, high)
+            narrowed = np.maximum(now * np.minimum(share, 1.0), np.minimum(now, 0.1))  # 0.1: shut, as at rest
+            wanted = np.where(widest < open_from, narrowed, now)
+            wanted = np.maximum(wanted, least)  # lips that passed through each other come apart
+            # The same linear step for every frame, thrice because weights stop at 0 and 1: what changes little from
+            # frame to frame is answered with little change. A solver that picks shapes frame by frame is not so calm.
+            for _ in range(3):
+                step = (wanted - self._measure(part)[:-1]).T @ self._closing.T
+                part[:, self._moving] = np.clip(part[:, self._moving] + step, 0.0, 1.0)
+            out[start : start + _BLOCK] = part
         return out
 
     def _keep(self, weights: np.ndarray, speech: np.ndarray, least: float, slack: float) -> np.ndarray:
