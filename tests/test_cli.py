@@ -87,6 +87,8 @@ BAD_OPTIONS = [
     (["--style", "missing.csv"], "missing.csv"),
     (["--identity", "age=7"], "age"),
     (["--identity", "agee=0.5"], "agee"),
+    (["--identity", "age=1,age=0"], "twice"),
+    (["--identity", ""], "empty"),
     (["--seed", "x"], "seed"),
 ]
 

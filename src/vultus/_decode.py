@@ -308,7 +308,7 @@ def _open_av(path: Path) -> Any:
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VultusError(
-            f"'{path}': is not a sound or video file that can be read ({one_line(error)}); expected wav, flac, ogg,"
+            f"'{path}': is not a sound or video file that can be read ({_reason(error)}); expected wav, flac, ogg,"
             " mp3, m4a, mp4, mov, webm, mkv or mpg; convert it to wav"
         ) from None
 
@@ -495,3 +495,9 @@ def too_short(subject: str, seconds: float) -> VultusError:
 def one_line(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(str(text).split())[:120] or type(error).__name__
+
+
+def _reason(error: Exception) -> str:
+    """What FFmpeg says, without its number and without the path again."""
+    told = getattr(error, "strerror", None)
+    return told if isinstance(told, str) and told else one_line(error)

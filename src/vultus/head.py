@@ -165,6 +165,10 @@ def parse_identity(identity: int | str | Mapping[str, float] | None) -> dict[str
         items: Iterable[tuple[str, Any]] = [("seed", int(identity))]
     elif isinstance(identity, str):
         items = [_parse_item(item) for item in identity.split(",") if item.strip()]
+        if not items:
+            raise VultusError("identity is empty; expected a seed, or text such as 'seed=7,age=0.6'")
+        if len(dict(items)) != len(items):
+            raise VultusError(f"identity '{identity}' names a parameter twice")
     elif isinstance(identity, Mapping):
         items = identity.items()
     else:
