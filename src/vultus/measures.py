@@ -32,7 +32,7 @@ class _Terms:
 
 
 @cache
-def _head_terms() -> _Terms:
+def head_terms() -> _Terms:
     """The measures of the shipped head, chosen by its geometry in tools/build_head.py."""
     with np.load(str(resources.files("vultus") / "assets" / "head.npz"), allow_pickle=False) as archive:
         meta = json.loads(archive["meta"].tobytes())
@@ -50,7 +50,7 @@ def measure_vertices(vertices: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]
     Returns:
         (names, (T, M) float64 millimetres).
     """
-    terms = _head_terms()
+    terms = head_terms()
     if vertices.ndim != 3 or vertices.shape[1:] != (terms.num_vertices, 3):
         raise VultusError(
             f"vertices have shape {vertices.shape}; measures need those of the shipped head, "

@@ -27,6 +27,7 @@ from vultus.benchmark.mouth_tests import Clip, Face, Predict, phone_tests, still
 from vultus.benchmark.statistics import Estimate
 from vultus.clock import SAMPLE_RATE
 from vultus.errors import VultusError
+from vultus.files import write_atomically
 from vultus.speech import Speech, SpeechSource, open_speech
 from vultus.synthesis.inventory import SILENCE
 from vultus.synthesis.phones import Phone, read_pocketsphinx_json
@@ -228,8 +229,6 @@ def table(results: Results) -> str:
 
 def write(results: Results, out: Path) -> None:
     """Writes the table into `out` (.md) between its two marks, and all numbers into the .json beside it."""
-    from vultus.synthesis.clipfile import write_atomically
-
     old = out.read_text(encoding="utf-8") if out.exists() else "# Results\n\n" + BEGIN + "\n" + END + "\n"
     if BEGIN not in old or END not in old:
         raise VultusError(f"'{out}' lacks the marks {BEGIN} and {END}; put them where the tables belong")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vultus import clock
-from vultus.errors import VultusError
+from vultus.errors import VultusError, unknown_name
 from vultus.head import load_head
 from vultus.motion import Motion, Take
 from vultus.runtime import finish
@@ -128,11 +128,8 @@ def _reference(style: str | Path | None, speaker: Any) -> Any:
     """A preset name stays a name; anything that looks like a file becomes a style clip."""
     if style is None or (isinstance(style, str) and style in speaker.styles):
         return style
-    path = Path(style)
-    if path.suffix.lower() in (".npz", ".csv", ".json"):
-        from vultus.export.read import read_motion
+    from vultus.export.read import READABLE, read_motion
 
-        return read_motion(path)
-    from vultus.errors import unknown_name
-
+    if Path(style).suffix.lower() in READABLE:
+        return read_motion(style)
     raise unknown_name(f"style of model '{speaker.name}'", str(style), speaker.styles)

@@ -165,9 +165,7 @@ def finish(
     Returns:
         (T, 55) float32 in [0, 1]; (T, 3) float32 axis-angle, radians.
     """
-    from vultus.synthesis.expression import expression_layer, random_layer
-    from vultus.synthesis.head_motion import head_layer
-    from vultus.synthesis.performance import combine, contacts_of
+    from vultus.synthesis.performance import combine, contacts_of, life_layer
     from vultus.synthesis.style import PRESETS, Style
 
     contacts = contacts_of(head)
@@ -179,10 +177,8 @@ def finish(
     layers = [values]
     if life:
         manner = Style.preset(style) if style in PRESETS else Style()
-        head_rotation = head_layer(prosody, len(values), fps, seed, manner)
-        layers.append(random_layer(prosody, len(values), fps, seed, manner, head_rotation))
-        if brows:
-            layers.append(expression_layer(prosody, len(values), fps, seed, manner))
+        lively, head_rotation = life_layer(prosody, len(values), fps, seed, manner, brows=brows)
+        layers.append(lively)
     scale = np.array([gains.get(part, 1.0) for part in PART_OF_COLUMN], np.float32)
     out = combine(*[layer * scale for layer in layers], head=head)
     return out, (head_rotation * gains.get("head", 1.0)).astype(np.float32)

@@ -28,9 +28,9 @@ import numpy as np
 
 from vultus.clock import SAMPLE_RATE
 from vultus.errors import VultusError
+from vultus.files import write_atomically
 from vultus.speech import Speech
 from vultus.synthesis.align import Aligner
-from vultus.synthesis.clipfile import write_atomically
 from vultus.synthesis.phones import LabelledLine, Phone
 
 PACKAGES = ("asterisk-core-sounds-en-g722", "asterisk-core-sounds-en")

@@ -27,8 +27,9 @@ from typing import Any
 
 from vultus.clock import SAMPLE_RATE
 from vultus.errors import VultusError
+from vultus.files import write_atomically
 from vultus.synthesis.card import write_card
-from vultus.synthesis.clipfile import LAYER_BYTES_PER_FRAME, write_atomically
+from vultus.synthesis.clipfile import LAYER_BYTES_PER_FRAME
 from vultus.synthesis.making import LINKED_SUFFIXES, Context, Job, Spoken, audio_name, run_jobs
 from vultus.synthesis.manifest import json_bytes, record_line, trusted_records, write_manifest
 from vultus.synthesis.plan import CORPUS_VERSION, SAFE_NAME, ClipPlan, Plan, Settings, make_plan

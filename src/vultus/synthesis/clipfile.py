@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -30,17 +29,6 @@ LAYERS = ("speech", "expression", "random")
 STEP = 1 / 2048
 """Weights are rounded to this: under 0.02 mm on the face, and the files shrink to about a third."""
 LAYER_BYTES_PER_FRAME = 3 * 55 * 2 + 3 * 4
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that it is either whole or absent, whenever the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def pack_clip(layers: dict[str, np.ndarray], head: np.ndarray, phones: Sequence[Phone], meta: dict[str, Any]) -> bytes:

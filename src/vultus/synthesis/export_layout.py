@@ -21,7 +21,7 @@ import numpy as np
 
 from vultus.clock import SAMPLE_RATE
 from vultus.errors import VultusError
-from vultus.synthesis.clipfile import write_atomically
+from vultus.files import write_atomically
 
 if TYPE_CHECKING:
     from vultus.datasets.synthetic import SyntheticCorpus

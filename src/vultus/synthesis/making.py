@@ -20,7 +20,8 @@ import numpy as np
 
 from vultus.clock import SAMPLE_RATE, num_motion_frames
 from vultus.errors import VultusError
-from vultus.synthesis.clipfile import pack_clip, write_atomically
+from vultus.files import write_atomically
+from vultus.synthesis.clipfile import pack_clip
 from vultus.synthesis.manifest import clip_file, file_sha256, fixed_fields
 from vultus.synthesis.negatives import negative_sound
 from vultus.synthesis.plan import ClipPlan, Plan, derive_seed

@@ -16,7 +16,7 @@ from typing import Any
 
 from vultus.clock import check_fps, num_motion_frames
 from vultus.errors import VultusError
-from vultus.synthesis.clipfile import write_atomically
+from vultus.files import write_atomically
 from vultus.synthesis.plan import SAFE_NAME, SPLITS, ClipPlan, Plan, Subject
 
 FIELDS: dict[str, type] = {

@@ -164,13 +164,13 @@ def combine(speech: np.ndarray | Performance, *layers: np.ndarray, head: Head | 
 
 
 def life_layer(
-    prosody: Prosody, num_frames: int, fps: float, seed: int, style: Style | None = None
+    prosody: Prosody, num_frames: int, fps: float, seed: int, style: Style | None = None, *, brows: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """What a face does besides articulating, for a speech layer that came from a model: brows, mood, blinks, gaze,
     head.
 
     It needs no phones, depends on the sound only through `prosody` and on nothing else but the seed, and goes on in
-    silence (the face then rests and lives).
+    silence (the face then rests and lives). `brows=False` leaves brows and mood to a model that has learnt them.
 
     Returns:
         Weights (T, 55) float32 in [0, 1], to be given to `combine`; head rotation (T, 3) float32, radians.
@@ -178,8 +178,10 @@ def life_layer(
     fps = check_fps(fps)
     style = Style() if style is None else style
     turn = head_layer(prosody, num_frames, fps, seed, style)
-    expression = expression_layer(prosody, num_frames, fps, seed, style)
     random = random_layer(prosody, num_frames, fps, seed, style, turn)
+    if not brows:
+        return random, turn
+    expression = expression_layer(prosody, num_frames, fps, seed, style)
     random *= 1 - expression  # 1 - (1 - a)(1 - b), without another copy of an hour
     expression += random
     return expression, turn

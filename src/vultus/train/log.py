@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from vultus.files import write_atomically
 from vultus.train.cache import Progress
 
 
@@ -31,9 +31,7 @@ class RunLog:
         if not enabled:
             return
         kept = [line for line in read_log(folder) if line["step"] <= step] if step else []
-        temporary = self.path.with_name(".log.jsonl.tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, self.path)
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         hidden = not (sys.stderr.isatty() if progress is None else progress)
         self.bar = tqdm(total=total, initial=step, unit="step", disable=hidden, dynamic_ncols=True)
 

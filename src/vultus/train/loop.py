@@ -16,7 +16,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from vultus.errors import VultusError
+from vultus.files import write_atomically
 from vultus.methods.base import Batch, Dimensions
 from vultus.train import checkpoint, distributed
 from vultus.train.data import SoundBatch, TrainingSet, grid_matrix
@@ -345,6 +345,4 @@ def _write_settings(
         settings["rig"] = {"shapes": len(data.rig), "sha256": hashlib.sha256(data.rig.tobytes()).hexdigest()}
     settings["made_by"] = {"vultus": __version__, "torch": torch.__version__}
     settings["hours"] = round(data.hours, 3)
-    temporary = folder / f".{SETTINGS}.tmp"
-    temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / SETTINGS)
+    write_atomically(folder / SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())

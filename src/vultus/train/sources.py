@@ -55,9 +55,9 @@ def measure_functionals(names: str) -> np.ndarray:
     Raises:
         VultusError: a measure that the head does not have.
     """
-    from vultus.measures import MM, _head_terms
+    from vultus.measures import MM, head_terms
 
-    terms = _head_terms()
+    terms = head_terms()
     wanted = [name.strip() for name in names.split(",")]
     for name in wanted:
         if name not in terms.names:

