@@ -31,14 +31,13 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
-def test_states_are_those_of_the_original(encoder: MoonshineEncoder) -> None:
+def test_bounded_in_time_it_stays_near_the_original(encoder: MoonshineEncoder) -> None:
+    """That it is the original where it is not bounded: test_moonshine_torch.py."""
     samples, states = golden()
     ours = encoder(Speech(samples)).values[::3]
     assert ours.shape == states.shape
     for part in (slice(0, 288), slice(288, 576)):
-        assert correlation(ours[:, part], states[:, part]) >= 0.999
-        # The original rounds its activations to 8 bits, which costs it about 3 per cent.
-        assert np.linalg.norm(ours[:, part] - states[:, part]) <= 0.06 * np.linalg.norm(states[:, part])
+        assert correlation(ours[:, part], states[:, part]) >= 0.97
 
 
 def test_the_licence_names_the_shipped_file() -> None:
@@ -56,22 +55,32 @@ def test_the_level_of_the_recording_changes_little(encoder: MoonshineEncoder, ga
     assert correlation(plain, other) >= 0.997
 
 
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    """Relative L2 norm, the larger of the two blocks'."""
+    parts = (slice(0, 288), slice(288, 576))
+    return float(max(np.linalg.norm(a[:, p] - b[:, p]) / np.linalg.norm(b[:, p]) for p in parts))
+
+
 def test_sound_up_to_a_window_is_one_pass(encoder: MoonshineEncoder) -> None:
     samples, _ = golden()
-    sound = np.tile(samples, 5)[: 384 * 582 + 895]
+    sound = np.tile(samples, 7)[: 384 * 832 + 895]
     np.testing.assert_array_equal(encoder(Speech(sound)).values, encoder.states(sound))
 
 
-def test_long_sound_stays_close_to_one_pass(encoder: MoonshineEncoder) -> None:
+@pytest.mark.parametrize("seconds", [21, 50])
+def test_long_sound_in_windows_is_one_pass_within_a_hundredth(encoder: MoonshineEncoder, seconds: int) -> None:
     samples, _ = golden()
     rng = np.random.default_rng(0)
-    sound = np.concatenate([samples[rng.integers(16_000) :] for _ in range(10)])[: 20 * 16_000]
+    # Levels that differ by 20 dB, and silence: what a normalisation over a window would stumble on.
+    pieces = [10 ** rng.uniform(-1, 0) * samples[rng.integers(16_000) :] for _ in range(24)]
+    pieces.insert(9, np.zeros(5 * 16_000))
+    sound = np.concatenate(pieces)[: seconds * 16_000].astype(np.float32)
     whole = encoder.states(sound)
     windowed = encoder(Speech(sound)).values
-    assert correlation(whole, windowed) >= 0.98
+    assert difference(windowed, whole) <= 0.01
     # No seam shows: the step from frame to frame is no larger than elsewhere.
     steps = np.linalg.norm(np.diff(windowed, axis=0), axis=1)
-    assert steps.max() <= 1.3 * np.linalg.norm(np.diff(whole, axis=0), axis=1).max()
+    assert steps.max() <= 1.01 * np.linalg.norm(np.diff(whole, axis=0), axis=1).max()
 
 
 def test_loudness_stands_beside_the_states(encoder: MoonshineEncoder) -> None:
@@ -110,13 +119,13 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_data
-def test_real_speech_windowed_stays_close_to_one_pass(encoder: MoonshineEncoder) -> None:
+def test_real_speech_in_windows_is_one_pass_within_a_hundredth(encoder: MoonshineEncoder) -> None:
     folder = os.environ.get("VULTUS_REAL_DATA")
     if not folder or not (Path(folder) / "facegood_mandarin/1114_2_01.flac").is_file():
         pytest.skip("set VULTUS_REAL_DATA to the folder of real recordings")
     import soundfile
 
-    sound, rate = soundfile.read(Path(folder) / "facegood_mandarin/1114_2_01.flac", dtype="float32", stop=24 * 16_000)
+    sound, rate = soundfile.read(Path(folder) / "facegood_mandarin/1114_2_01.flac", dtype="float32", stop=60 * 16_000)
     assert rate == 16_000
-    assert correlation(encoder.states(sound), encoder(Speech(sound)).values) >= 0.98
+    assert difference(encoder(Speech(sound)).values, encoder.states(sound)) <= 0.01
     assert correlation(encoder.states(sound), encoder.states(0.1 * sound)) >= 0.997

@@ -19,7 +19,7 @@ def local(samples: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("plan", [(20, 14, 2, 2, 20), (20, 1, 3, 0, 5), (6, 2, 0, 1, 6), (7, 7, 0, 0, 7)])
 def test_a_local_network_is_left_unchanged(num_samples: int, plan: tuple[int, int, int, int, int]) -> None:
     samples = np.random.default_rng(num_samples).standard_normal(num_samples).astype(np.float32)
-    run = WindowedRun(local, GRID, plan, 2)
+    run = WindowedRun(lambda sound, _: local(sound), GRID, plan, 2)
     parts = [run.feed(samples[i : i + 7]) for i in range(0, num_samples, 7)]
     values = np.concatenate([*parts, run.finish()])
     np.testing.assert_allclose(values, local(samples), rtol=1e-5, atol=1e-6)
@@ -28,8 +28,10 @@ def test_a_local_network_is_left_unchanged(num_samples: int, plan: tuple[int, in
 def test_which_windows_are_run_and_how_they_blend() -> None:
     """A network that answers with the number of its call: the joins show, and can be worked out by hand."""
     calls: list[int] = []
+    starts: list[int] = []
 
-    def counting(samples: np.ndarray) -> np.ndarray:
+    def counting(samples: np.ndarray, begin: int) -> np.ndarray:
+        starts.append(begin)
         calls.append(GRID.num_frames(len(samples)))
         return np.full((calls[-1], 1), len(calls) - 1, np.float32)
 
@@ -37,11 +39,12 @@ def test_which_windows_are_run_and_how_they_blend() -> None:
     values = np.concatenate([run.feed(np.zeros(4 * 17 + 10, np.float32)), run.finish()])[:, 0]
     # 18 frames. Windows: 0-9, 6-15 and the last one, 12-17. Fades: frames 6-8 and 12-14.
     assert calls == [10, 10, 6]
+    assert starts == [0, 6, 12]
     np.testing.assert_allclose(values, [0] * 6 + [0.25, 0.5, 0.75] + [1] * 3 + [1.25, 1.5, 1.75] + [2] * 3)
 
 
 def test_memory_holds_no_more_than_a_window_and_a_block() -> None:
-    run = WindowedRun(local, GRID, (20, 14, 2, 2, 20), 2)
+    run = WindowedRun(lambda sound, _: local(sound), GRID, (20, 14, 2, 2, 20), 2)
     for _ in range(300):
         run.feed(np.zeros(100, np.float32))
         assert sum(len(part) for part in run._parts) <= 4 * 20 + 10 + 4 * 14 + 100

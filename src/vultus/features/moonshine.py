@@ -4,12 +4,16 @@ A frame holds the residual stream after block 3 and after block 5 (288 channels 
 channels of loudness (see loudness.py): 578 in all. Frame i stands at (384 i + 447) / 16000 s: the strides of the three
 convolutions multiply to 64 * 3 * 2 = 384 samples and a frame sees 127 + 6 * 64 + 2 * 192 = 895.
 
-The network looks both ways without limit, so sound of more than 14 s goes through in windows of 14 s that overlap by
-1.2 s; neighbours are cross-faded over 0.6 s. What a frame hears 10 s away does colour it: on recordings of 30 s the
-states differ from those of a single pass by 7 % after block 3 and by 20 % after block 5 (relative L2 norm;
-correlation 0.98), while the largest step from frame to frame grows by a tenth at most. Windows also keep a long talk
-within the lengths that a method was trained on. The first normalisation runs over the whole window and takes out the
-level of the recording: 20 dB less or 10 dB more change the states by 2 to 6 % (correlation 0.998).
+Two things in the original take in all it is given, so that no window could give what one pass gives, and both are
+bounded here. A frame attends to one second on either side (`REACH`); that changes the states of a ten-second clip by
+about a quarter (relative L2 norm; correlation 0.96), which a method trained on them does not mind. And the first
+normalisation, which takes out the level of the recording, goes by 20 s about each moment, 1.6 s of them ahead (`SPAN`,
+`AHEAD_STEPS`): sound of up to 20 s as a whole, as in the original; longer sound by what a listener still remembers. Of
+the sound before a window, 20 s of levels are kept, so that it knows as much as one pass.
+
+Sound of more than 20 s goes through in windows of 20 s that overlap by 3.6 s, so that a kept frame has seen 1.6 seconds
+on both sides; neighbours are cross-faded over 0.4 s. The states are within 1e-2 of those of a single pass (relative L2
+norm; `benchmarks/windows.py`). 20 dB less or 10 dB more of level change them by 2 to 6 % (correlation 0.998).
 
 Letters: S samples at 16 kHz, F feature frames, C channels.
 """
@@ -37,7 +41,12 @@ RATE = SAMPLE_RATE / FRAME_STRIDE
 CENTRE = MIN_SAMPLES // 2
 OFFSET = CENTRE / SAMPLE_RATE
 GRID = Grid(FRAME_STRIDE, MIN_SAMPLES)
-WINDOWS = Windows(length=14.0, hop=12.8, margin=0.3, fade=0.6)
+#: Frames to either side that a frame attends to: one second.
+REACH = 42
+#: The first normalisation at step t of the first convolution goes by SPAN steps that end AHEAD_STEPS after t; 250 steps
+#: are a second. The margin of a window is not to be less than AHEAD_STEPS, its length not less than SPAN.
+SPAN, AHEAD_STEPS, STEPS_PER_FRAME = 5000, 390, 6
+WINDOWS = Windows(length=20.0, hop=16.4, margin=1.6, fade=0.4)
 
 
 def num_frames(num_samples: int) -> int:
@@ -79,6 +88,7 @@ class MoonshineEncoder:
             )
         self.loudness = loudness
         self._session = _session(Path(path) if path is not None else ASSET, threads)
+        self._local = len(self._session.get_inputs()) == 2  # a graph with `local=False` keeps no levels
         self._channels = int(self.states(np.zeros(MIN_SAMPLES, np.float32)).shape[1])
         self.dimension = self._channels + (Loudness.dimension if loudness else 0)
 
@@ -88,7 +98,7 @@ class MoonshineEncoder:
 
     def stream(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Blocks (S,) float32 of any sizes -> blocks (f, C); see `Encoder.stream`."""
-        states = WindowedRun(self.states, GRID, self._plan, self._channels)
+        states = WindowedRun(_Pass(self), GRID, self._plan, self._channels)
         loudness = Loudness(FRAME_STRIDE, CENTRE, MIN_SAMPLES)
         unheard: list[np.ndarray] = []  # sound that the loudness has not measured: it is asked only for settled frames
         waiting = np.zeros((0, Loudness.dimension), np.float32)
@@ -113,7 +123,26 @@ class MoonshineEncoder:
 
     def states(self, samples: np.ndarray) -> np.ndarray:
         """One pass of the network: samples (S,) float32, S >= 895 -> states (F, C) float32."""
-        return self._session.run(None, {"samples": samples[None]})[0][0]
+        return _Pass(self)(samples, 0)
+
+
+class _Pass:
+    """One sound on its way through the network: remembers the levels that the next window has to know."""
+
+    def __init__(self, encoder: MoonshineEncoder) -> None:
+        self._run, self._local = encoder._session.run, encoder._local
+        self._levels = np.zeros((0, 2))  # the last SPAN steps' levels, up to step `_end`
+        self._end = 0
+
+    def __call__(self, samples: np.ndarray, begin: int) -> np.ndarray:
+        if not self._local:
+            states: np.ndarray = self._run(None, {"samples": samples[None]})[0][0]
+            return states
+        first = begin * STEPS_PER_FRAME
+        past = self._levels[: len(self._levels) - (self._end - first)][-SPAN:]
+        states, levels = (out[0] for out in self._run(None, {"samples": samples[None], "history": past[None]}))
+        self._levels, self._end = np.concatenate([past, levels]), first + len(levels)
+        return states
 
 
 def _join(frames: np.ndarray, loudness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

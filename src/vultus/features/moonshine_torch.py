@@ -3,7 +3,8 @@
 The network (Jeffries et al., "Moonshine: Speech Recognition for Live Transcription and Voice Commands", 2024) reads raw
 sound: three convolutions (strides 64, 3, 2) and pre-norm transformer blocks without biases in the attention, rotary
 positions on 32 of the 36 dimensions of a head. We keep the blocks up to the fifth and return the residual stream after
-blocks 3 and 5: both tell phones apart better than the network's own last layer.
+blocks 3 and 5: both tell phones apart better than the network's own last layer. And we bound in time what a frame
+attends to and what the first normalisation goes by (`local`, see moonshine.py).
 
 Letters: B batch, S samples at 16 kHz, F feature frames, C = 288 channels, H = 8 heads, E = 36 dimensions of a head.
 """
@@ -18,7 +19,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vultus.errors import VultusError
-from vultus.features.moonshine import ASSET, FRAME_STRIDE, MIN_SAMPLES, OFFSET, RATE, num_frames
+from vultus.features.moonshine import (
+    AHEAD_STEPS,
+    ASSET,
+    FRAME_STRIDE,
+    MIN_SAMPLES,
+    OFFSET,
+    RATE,
+    REACH,
+    SPAN,
+    num_frames,
+)
 
 CHANNELS, HEADS, ROTARY = 288, 8, 32
 
@@ -59,7 +70,7 @@ class Block(nn.Module):
         self.rotary = RotaryPositions()
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, F, C) -> (B, F, C); mask: (B, 1, 1, F) bool, True where there is sound, or None."""
+        """(B, F, C) -> (B, F, C); mask: bool, broadcast to (B, H, F, F), True where row attends to column, or None."""
         y = self.attention_norm(x)
         query, key, value = (
             layer(y).unflatten(-1, (HEADS, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value)
@@ -75,13 +86,15 @@ class MoonshineNet(nn.Module):
     Args:
         num_blocks: transformer blocks to build (the original has 6, the shipped graph 5).
         taps: block numbers, counted from 1, whose outputs are returned.
+        local: attention and first normalisation are bounded in time; False as in the original.
     """
 
     rate, offset = RATE, OFFSET
 
-    def __init__(self, num_blocks: int = 5, taps: Sequence[int] = (3, 5)) -> None:
+    def __init__(self, num_blocks: int = 5, taps: Sequence[int] = (3, 5), local: bool = True) -> None:
         super().__init__()
         self.taps = tuple(taps)
+        self.local = local
         self.dimension = CHANNELS * len(self.taps)
         self.conv1 = nn.Conv1d(1, CHANNELS, 127, stride=64, bias=False)
         self.norm = nn.GroupNorm(1, CHANNELS, eps=1e-5)
@@ -104,30 +117,44 @@ class MoonshineNet(nn.Module):
                 f"moonshine: {samples.shape[-1]} samples; expected at least {MIN_SAMPLES}; pad with zeros"
             )
         x = torch.tanh(self.conv1(samples[:, None]))
-        mask: Tensor | None = None
-        if lengths is None:
-            x = self.norm(x)
-        else:
-            frames = torch.arange(num_frames(samples.shape[-1]), device=samples.device)
-            mask = frames < (1 + (lengths.clamp(min=MIN_SAMPLES) - MIN_SAMPLES) // FRAME_STRIDE)[:, None]
-            x = self._masked_norm(x, 1 + (lengths.clamp(min=MIN_SAMPLES) - 127) // 64)
+        frames = torch.arange(num_frames(samples.shape[-1]), device=samples.device)
+        near = (frames[:, None] - frames).abs() <= REACH if self.local else None
+        inside: Tensor | None = None
+        mask = near
+        if lengths is not None:
+            inside = frames < (1 + (lengths.clamp(min=MIN_SAMPLES) - MIN_SAMPLES) // FRAME_STRIDE)[:, None]
+            # A frame past an item's own may attend to itself: a row without any column would be NaN.
+            mask = inside[:, None, None] | torch.eye(len(frames), dtype=torch.bool, device=frames.device)
+            mask = mask if near is None else mask & near
+        x = self._norm(x, lengths)
         x = functional.gelu(self.conv2(x))
         x = functional.gelu(self.conv3(x)).transpose(1, 2)
         states = []
         for number, block in enumerate(self.blocks, start=1):
-            x = block(x, None if mask is None else mask[:, None, None])
+            x = block(x, mask)
             if number in self.taps:
                 states.append(x)
         y = torch.cat(states, dim=-1)
-        return y if mask is None else y * mask[..., None]
+        return y if inside is None else y * inside[..., None]
 
-    def _masked_norm(self, x: Tensor, counts: Tensor) -> Tensor:
-        """The group norm with its mean and variance over each item's own `counts` steps only."""
-        inside = (torch.arange(x.shape[-1], device=x.device) < counts[:, None])[:, None]
-        total = (counts * CHANNELS)[:, None, None]
-        mean = (x * inside).sum((1, 2), keepdim=True) / total
-        variance = ((x - mean).square() * inside).sum((1, 2), keepdim=True) / total
-        x = (x - mean) * torch.rsqrt(variance + self.norm.eps)
+    def _norm(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """The first normalisation of x (B, 288, N), over each item's own steps: as a whole, or over SPAN steps."""
+        batch, _, steps = x.shape
+        own = torch.full((batch,), steps, device=x.device)
+        if lengths is not None:
+            own = 1 + (lengths.clamp(min=MIN_SAMPLES) - 127) // 64
+        at = torch.arange(steps, device=x.device)
+        levels = torch.stack([x.mean(1), x.square().mean(1)], dim=-1).double() * (at < own[:, None])[..., None]
+        sums = functional.pad(levels.cumsum(1), (0, 0, 1, 0))
+        if self.local:
+            end = torch.minimum((at + 1 + AHEAD_STEPS).clamp(min=SPAN).expand(batch, -1), own[:, None])
+            begin = (end - SPAN).clamp(min=0)
+        else:
+            end, begin = own[:, None], torch.zeros_like(own)[:, None]
+        picked = [sums.gather(1, edge[..., None].expand(-1, -1, 2)) for edge in (end, begin)]
+        mean, square = ((picked[0] - picked[1]) / (end - begin)[..., None]).unbind(-1)
+        deviation = ((square - mean.square()).clamp(min=0) + self.norm.eps).sqrt()
+        x = (x - mean[:, None].to(x.dtype)) / deviation[:, None].to(x.dtype)
         return x * self.norm.weight[:, None] + self.norm.bias[:, None]
 
     def freeze(self) -> None:
@@ -145,12 +172,13 @@ def load_moonshine_torch(path: str | Path | None = None, taps: Sequence[int] = (
     Raises:
         VultusError: the file is not a graph written by `moonshine_export`, or a tap lies beyond its blocks.
     """
-    from vultus.features.moonshine_export import read_weights
+    from vultus.features.moonshine_export import read_local, read_weights
 
-    weights = read_weights(Path(path) if path is not None else ASSET)
+    file = Path(path) if path is not None else ASSET
+    weights = read_weights(file)
     num_blocks = 1 + max((int(name.split(".")[1]) for name in weights if name.startswith("blocks.")), default=-1)
     if not taps or not all(1 <= tap <= num_blocks for tap in taps):
         raise VultusError(f"moonshine: taps are {tuple(taps)}; expected block numbers from 1 to {num_blocks}")
-    net = MoonshineNet(num_blocks, taps)
+    net = MoonshineNet(num_blocks, taps, read_local(file))
     net.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     return net.eval()

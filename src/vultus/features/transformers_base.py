@@ -216,7 +216,7 @@ class TransformersEncoder:
 
     def stream(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Blocks (S,) float32 of any sizes -> blocks (f, C); see `Encoder.stream`."""
-        run = WindowedRun(self._run, self.module.grid, self._plan, self.dimension)
+        run = WindowedRun(lambda sound, _: self._run(sound), self.module.grid, self._plan, self.dimension)
         for block in blocks:
             for piece in blocks_of(as_samples(block)):
                 frames = run.feed(piece)

@@ -70,7 +70,7 @@ class WindowedRun:
     """One sound on its way through an encoder: `feed` samples, take frames, `finish`.
 
     Args:
-        run: (S,) float32 -> (F, C) float32, F as `grid` says.
+        run: (S,) float32 and the number of its first frame -> (F, C) float32, F as `grid` says.
         grid: where the frames lie.
         plan: (length, hop, margin, fade, first) in frames, from `Windows.in_frames`.
         dimension: C.
@@ -78,7 +78,7 @@ class WindowedRun:
 
     def __init__(
         self,
-        run: Callable[[np.ndarray], np.ndarray],
+        run: Callable[[np.ndarray, int], np.ndarray],
         grid: Grid,
         plan: tuple[int, int, int, int, int],
         dimension: int,
@@ -122,7 +122,7 @@ class WindowedRun:
         self._parts = [sound]
         if not last:  # the last window keeps the samples after its last frame: one pass over all there is
             sound = sound[: self._grid.stride * (end - 1 - begin) + self._grid.receptive]
-        values = self._run(np.ascontiguousarray(sound))[self._done - begin :]
+        values = self._run(np.ascontiguousarray(sound), begin)[self._done - begin :]
         if len(self._tail):
             count = len(self._tail)
             rise = (np.arange(1, count + 1, dtype=np.float32) / np.float32(count + 1))[:, None]

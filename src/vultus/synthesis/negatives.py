@@ -108,13 +108,25 @@ def _beeps(count: int, rng: np.random.Generator) -> np.ndarray:
     return tone * (np.sin(2 * np.pi * rng.uniform(0.7, 4) * _seconds(count)) > 0)
 
 
+def _pulsing(count: int, rng: np.random.Generator) -> np.ndarray:
+    """A tone, a buzz or noise that swells and fades at the pace of syllables: pace alone must not move a mouth."""
+    carrier = [
+        lambda: _partials(rng.uniform(80, 1200), count, rng, 1, 1.0),
+        lambda: _partials(rng.uniform(50, 300), count, rng, 12, rng.uniform(0.6, 1.6)),
+        lambda: _band(_white(count, rng), rng.uniform(80, 800), rng.uniform(1200, 7000)),
+    ][rng.integers(3)]()
+    swell = 0.5 + 0.5 * np.sin(2 * np.pi * (rng.uniform(1.5, 9) * _seconds(count) + rng.uniform()))
+    return carrier * (1 - rng.uniform(0.3, 1) * swell ** rng.uniform(0.5, 3))
+
+
 def _silence(count: int, rng: np.random.Generator) -> np.ndarray:
     return np.zeros(count)
 
 
 KINDS: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
     "white": _white, "hum": _hum, "hiss": _hiss, "chord": _chord, "rumble": _rumble, "melody": _melody, "gusts": _gusts,
-    "drums": _drums, "clicks": _clicks, "beeps": _beeps, "silence": _silence,
+    "drums": _drums, "clicks": _clicks, "beeps": _beeps, "pulsing": _pulsing,
+    "silence": _silence,
 }  # fmt: skip
 
 
