@@ -1,18 +1,21 @@
 """What windows change: long speech through the encoder in windows against one pass over all of it, and what of it
 reaches the face.
 
-    python benchmarks/windows.py RECORDING [--seconds 28]
+    python benchmarks/windows.py RECORDING ... [--seconds 20 30 60 100]
 
-Prints the relative difference of the encoder's states (Frobenius norm) and that of the weights of `base`. The encoder
-attends over everything it is given, so a window cannot give what one pass gives; up to one window it is one pass.
+Prints the relative difference of the encoder's states (Frobenius norm) after blocks 3 and 5, and that of the weights of
+`base`. Up to one window (20 s) it is one pass.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+from pathlib import Path
 
 import numpy as np
 
+from vultus.clock import SAMPLE_RATE
 from vultus.features import load_encoder
 from vultus.features.windows import Windows
 from vultus.runtime.bundle import load
@@ -21,15 +24,18 @@ from vultus.speech import Speech
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recording")
-    parser.add_argument("--seconds", type=float, nargs="+", default=[10.0, 14.0, 20.0, 28.0])
+    parser.add_argument("recordings", nargs="+")
+    parser.add_argument("--seconds", type=float, nargs="+", default=[20.0, 30.0, 60.0, 100.0])
     options = parser.parse_args()
     model = load("base")
-    whole = load_encoder("moonshine", windows=Windows(length=120.0, hop=100.0, margin=2.0, fade=1.0))
+    whole = load_encoder("moonshine", windows=Windows(length=600.0, hop=500.0, margin=2.0, fade=1.0))
     shipped = model.encoder
-    print("seconds  states 3  states 5  weights mean  weights p99  r of jawOpen")
-    for seconds in options.seconds:
-        speech = Speech.load(options.recording, end=seconds)
+    print("recording             seconds  states 3  states 5  weights mean  weights p99  r of jawOpen")
+    for recording, seconds in itertools.product(options.recordings, options.seconds):
+        speech = Speech.load(recording, end=seconds)
+        found = len(speech.samples) / SAMPLE_RATE
+        if found < seconds - 1 and seconds > options.seconds[0]:
+            continue
         windowed, once = shipped(speech).values, whole(speech).values
         states = [
             np.linalg.norm(windowed[:, part] - once[:, part]) / np.linalg.norm(once[:, part])
@@ -42,7 +48,7 @@ def main() -> None:
         difference = np.abs(motions[0] - motions[1])[:, np.ptp(motions[1], axis=0) > 0.05]
         jaw = np.corrcoef(motions[0][:, 17], motions[1][:, 17])[0, 1]
         print(
-            f"{seconds:7.0f}  {states[0]:8.4f}  {states[1]:8.4f}  {difference.mean():12.4f}  "
+            f"{Path(recording).name:20s}  {found:7.0f}  {states[0]:8.4f}  {states[1]:8.4f}  {difference.mean():12.4f}  "
             f"{np.percentile(difference, 99):11.4f}  {jaw:12.4f}"
         )
 

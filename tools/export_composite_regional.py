@@ -141,7 +141,7 @@ and the teacher beside it.
 - It moves as the rules of its teacher do, not as a person did. Emotion in the voice is not heard.
 - Blinks, gaze and head motion are not its own: `animate` adds a seeded layer.
 - The speech encoder was trained on English. Other languages look sane; only Mandarin was measured, and only in part.
-- A frame depends on {16 / data["fps"]:.2f} s of sound before and after it, and on the encoder's windows.
+- A frame depends on {16 / data["fps"]:.2f} s of sound before and after it, and on what the encoder hears beyond it (`moonshine`: at most 5 s, little beyond 1).
 - Not for making anybody appear to say what they did not say.
 """
 

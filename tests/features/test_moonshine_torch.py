@@ -11,7 +11,8 @@ pytest.importorskip("onnx", reason="needs onnx (pip install 'vultus[train]')")
 from vultus.errors import VultusError  # noqa: E402
 from vultus.features import load_torch_encoder  # noqa: E402
 from vultus.features.moonshine import ASSET, MoonshineEncoder, num_frames  # noqa: E402
-from vultus.features.moonshine_export import quantize, read_weights, write_graph  # noqa: E402
+from vultus.features.moonshine_export import read_weights, write_graph  # noqa: E402
+from vultus.features.moonshine_nodes import quantize  # noqa: E402
 from vultus.features.moonshine_torch import MoonshineNet, load_moonshine_torch  # noqa: E402
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "moonshine_original.npz"
