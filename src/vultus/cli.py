@@ -21,8 +21,20 @@ from vultus.version import __version__
 
 #: Subcommands that live beside what they command: name -> module with `add_parser(subparsers)`.
 #: Imported only when asked for, since some need the training extra.
-PLUGINS = {"data": "vultus.synthesis.commands", "train": "vultus.train.commands"}
-PLUGIN_HELP = {"data": "make, look at and convert the open synthetic corpus", "train": "train a method from a recipe"}
+PLUGINS = {
+    "data": "vultus.synthesis.commands",
+    "train": "vultus.train.commands",
+    "evaluate": "vultus.benchmark.commands",
+    "scorer": "vultus.scoring.commands",
+    "figures": "vultus.figures.commands",
+}
+PLUGIN_HELP = {
+    "data": "make, look at and convert the open synthetic corpus",
+    "train": "train a method from a recipe",
+    "evaluate": "score a model or a folder of predictions under a protocol, and compare results",
+    "scorer": "train and check the sync and style networks",
+    "figures": "draw what a data set and a model do, as PNG and interactive HTML",
+}
 
 
 class OneLineParser(argparse.ArgumentParser):

@@ -49,7 +49,7 @@ def draws(num_units: int, seed: int = 0) -> np.ndarray:
 def interval(resampled: np.ndarray) -> tuple[float, float]:
     """2.5th and 97.5th percentile of the resampled values that exist; NaN where too few do."""
     known = resampled[np.isfinite(resampled)]
-    if len(known) < DRAWS // 2:
+    if len(known) < max(2, len(resampled) // 2):
         return math.nan, math.nan
     low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)

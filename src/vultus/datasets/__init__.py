@@ -10,7 +10,23 @@ from vultus.errors import unknown_name
 
 __all__ = ["DATASETS", "Dataset", "FaceSequence", "open_dataset"]
 
-DATASETS: dict[str, str] = {"synthetic": "vultus.datasets.synthetic:SyntheticCorpus"}
+DATASETS: dict[str, str] = {
+    "synthetic": "vultus.datasets.synthetic:SyntheticCorpus",
+    "vocaset": "vultus.datasets.vocaset:Vocaset",
+    "vocaset_faceformer": "vultus.datasets.vocaset_faceformer:VocasetFaceFormer",
+    "vocaset_mm23": "vultus.datasets.vocaset_mm23:VocasetMM23",
+    "biwi": "vultus.datasets.biwi:Biwi",
+    "biwi_area": "vultus.datasets.biwi_area:BiwiArea",
+    "biwi_mm23": "vultus.datasets.biwi_mm23:BiwiMM23",
+    "multiface": "vultus.datasets.multiface:Multiface",
+    "meshtalk": "vultus.datasets.meshtalk:MeshTalk",
+    "meshtalk_mm23": "vultus.datasets.meshtalk_mm23:MeshTalkMM23",
+    "mead3d": "vultus.datasets.mead3d:Mead3D",
+    "vox2_framewise": "vultus.datasets.voxceleb2:FramewiseVoxCeleb2",
+    "vox2_videowise": "vultus.datasets.voxceleb2:VideowiseVoxCeleb2",
+    "unitalker": "vultus.datasets.unitalker:UniTalker",
+    "shards": "vultus.datasets.shards:Shards",
+}
 
 
 def open_dataset(name: str, root: str, **options: Any) -> Dataset:

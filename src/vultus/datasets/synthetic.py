@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from vultus.clock import check_fps, num_motion_frames, resample_motion
+from vultus.datasets.base import Unit
 from vultus.errors import VultusError, unknown_name
 from vultus.head import Head, load_head
 from vultus.motion import WEIGHT_NAMES
@@ -67,6 +68,12 @@ class Clip:
     audio_sha256: str
     person: Subject
     source: str = "synthetic"
+    unit: Unit = "m"
+
+    @property
+    def sentence(self) -> str:
+        """The line."""
+        return self.line
 
     @property
     def subject(self) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from vultus.errors import unknown_name
 from vultus.rigs.base import Rig
 from vultus.rigs.blendshapes import BlendshapeRig
+from vultus.rigs.flame import FlameRig
 from vultus.rigs.offsets import OffsetsRig
 
 RIGS: dict[str, type] = {
     "blendshapes": BlendshapeRig,
+    "flame": FlameRig,
     "offsets": OffsetsRig,
 }
 """Rig name -> class."""
@@ -21,4 +23,4 @@ def rig_class(name: str) -> type:
     return RIGS[name]
 
 
-__all__ = ["RIGS", "BlendshapeRig", "OffsetsRig", "Rig", "rig_class"]
+__all__ = ["RIGS", "BlendshapeRig", "FlameRig", "OffsetsRig", "Rig", "rig_class"]

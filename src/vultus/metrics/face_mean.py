@@ -1,0 +1,40 @@
+"""Mean error of the whole face: the L^face of MM'23.
+
+Letters: T frames, V vertices, d distance of a vertex between prediction and reference, w its weight in the region.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vultus.metrics.base import Example, Info, Mean
+from vultus.metrics.frames import mean_errors
+
+
+class FaceMean(Mean):
+    """Mean distance over all vertices; every sequence counts the same (`mve` lets every frame count the same).
+
+    >>> from vultus.metrics import score
+    >>> still = np.zeros((2, 3, 3))
+    >>> moved = still.copy()
+    >>> moved[0, 1] = [0.003, 0.004, 0.0]  # 5 mm, in one of two frames
+    >>> round(score("face_mean", Example.from_arrays(still, [moved], still[0], {"face": [0, 1]})), 4)
+    1.25
+    """
+
+    info = Info(
+        name="face_mean",
+        version=1,
+        title="mean face error",
+        formula="mean_t ( sum_i w_i d_ti / sum_i w_i ), i in face",
+        source="Wu et al., Speech-Driven 3D Face Animation with Composite and Regional Facial Movements, ACM MM 2023; "
+        "pooling and root as in the authors' evaluation",
+        quantity="length",
+        direction="lower",
+        pooling="mean over the frames of a sequence, then over sequences",
+        needs=("face",),
+    )
+
+    def measure(self, example: Example) -> np.ndarray:
+        """See `Metric.measure`."""
+        return self.one(float(mean_errors(example, "face").mean()))
