@@ -16,7 +16,7 @@ $(BIN)/vultus: pyproject.toml
 
 # Everything that training, tests and checks need on top of the core install.
 $(VENV)/.dev: $(BIN)/vultus
-	$(BIN)/python -m pip install --quiet --editable '.[train,corpus,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,corpus,benchmark,dev]'
 	@touch $@
 
 demo: $(BIN)/vultus   ## animate examples/* into demo/ (.glb .mp4 .csv .png)
