@@ -64,11 +64,14 @@ def main() -> None:
     encoder = load_encoder(settings["data"]["encoder"])
     options.out.mkdir(parents=True, exist_ok=True)
     lines = read_log(options.run)
-    validation = {key: round(value, 5) for key, value in lines[-1].items() if key.startswith("val/")}
+    trained = {
+        "dataset": "synthetic", "hours": settings["hours"], "steps": lines[-1]["step"],
+        "validation": {key: round(value, 5) for key, value in lines[-1].items() if key.startswith("val/")},
+    }  # fmt: skip
     export(
         model, options.out, name=options.name, summary=options.summary, fps=fps, styles=styles, still_shapes=still,
         encoder={"name": settings["data"]["encoder"], "rate": encoder.rate, "offset": encoder.offset},
-        extra={"trained": {"hours": settings["hours"], "steps": lines[-1]["step"], "validation": validation}},
+        extra={"trained": trained},
     )  # fmt: skip
     subjects = {clip.subject for clip in open_dataset("synthetic", str(options.data)).split("train")}
     real = json.loads(options.results.read_text(encoding="utf-8"))["results"] if options.results else {}
@@ -141,7 +144,8 @@ and the teacher beside it.
 - It moves as the rules of its teacher do, not as a person did. Emotion in the voice is not heard.
 - Blinks, gaze and head motion are not its own: `animate` adds a seeded layer.
 - The speech encoder was trained on English. Other languages look sane; only Mandarin was measured, and only in part.
-- A frame depends on {16 / data["fps"]:.2f} s of sound before and after it, and on what the encoder hears beyond it (`moonshine`: at most 5 s, little beyond 1).
+- A frame depends on {16 / data["fps"]:.2f} s of sound before and after it, and on what the encoder hears beyond
+  it (`moonshine`: at most 5 s, little beyond 1).
 - Not for making anybody appear to say what they did not say.
 """
 

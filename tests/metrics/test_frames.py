@@ -32,6 +32,30 @@ def test_doubles_and_arrays_on_disk(tmp_path: Path) -> None:
         assert score(name, replace(example, reference=r, samples=[p])) == pytest.approx(score(name, example), rel=1e-6)
 
 
+@pytest.mark.parametrize("name", [*BOARD, "f_dtw", "div_face"])
+def test_arrays_that_may_not_be_written(name: str) -> None:
+    example = small_example()
+    wanted = score(name, example)
+    regions = {
+        key: replace(region, vertices=_locked(region.vertices), weights=_locked(region.weights))
+        for key, region in example.regions.items()
+    }
+    locked = replace(
+        example,
+        reference=_locked(example.reference),
+        samples=[_locked(sample) for sample in example.samples],
+        template=_locked(example.template),
+        regions=regions,
+    )
+    assert score(name, locked) == wanted
+
+
+def _locked(array: np.ndarray) -> np.ndarray:
+    copy = np.array(array)
+    copy.flags.writeable = False
+    return copy
+
+
 @pytest.mark.parametrize("name", BOARD)
 def test_bad_numbers_are_told(name: str) -> None:
     example = small_example()

@@ -9,7 +9,7 @@ import numpy as np
 
 from vultus.errors import VultusError
 from vultus.metrics.base import Example, Info, Mean, check_shapes
-from vultus.metrics.frames import blocks, checked_region
+from vultus.metrics.frames import OWN, blocks, checked_region
 
 _SOURCE = "Xing et al., CodeTalker, CVPR 2023"
 _S = "S = mean_i std_t u_ti, u_ti = |v_ti - template_i|^2, i in upper_face"
@@ -27,8 +27,8 @@ def dynamics(moving: np.ndarray, template: np.ndarray, vertices: np.ndarray, wha
     from vultus.metrics import kernels
 
     count, mean, spread = 0, np.zeros(len(vertices)), np.zeros(len(vertices))
-    still = np.ascontiguousarray(template, np.float32)
-    numbers = np.ascontiguousarray(vertices, np.int64)
+    still = np.require(template, np.float32, OWN)
+    numbers = np.require(vertices, np.int64, OWN)
     for _, block in blocks(moving, what):
         squared = np.empty((len(block), len(numbers)))
         kernels.squared_displacements(block, still, numbers, squared)

@@ -21,6 +21,8 @@ from vultus.metrics.base import Example, Region, check_shapes
 
 BLOCK_BYTES = 1 << 20
 """Of one array in a block: small enough that what one loop reads is still in the processor's cache for the next."""
+OWN = ("C", "W")
+"""What compiled loops ask of an array: contiguous and writable; a view of a mapped file is copied for them."""
 MEASURED = ("face", "lips", "upper_face")
 """The regions whose errors are computed together."""
 
@@ -78,7 +80,7 @@ def blocks(array: np.ndarray, what: str, limit: int | None = None) -> Iterator[t
     step = max(1, (BLOCK_BYTES if limit is None else limit) // max(1, 12 * array.shape[1]))
     for begin in range(0, len(array), step):
         frames = slice(begin, min(begin + step, len(array)))
-        block = np.ascontiguousarray(array[frames], np.float32)
+        block = np.require(array[frames], np.float32, OWN)
         if not np.isfinite(block).all():
             raise VultusError(f"{what} holds NaN or infinite coordinates; expected finite ones")
         yield frames, block
@@ -145,7 +147,7 @@ class _Samples:
         check_shapes(prediction, reference)
         count = len(reference)
         lips = self.regions.get("lips")
-        members = np.empty(0, np.int64) if lips is None else np.ascontiguousarray(lips.vertices[lips.members], np.int64)
+        members = np.empty(0, np.int64) if lips is None else np.require(lips.vertices[lips.members], np.int64, OWN)
         if self.summed is None and len(example.samples) > 1:
             self.summed = np.zeros((count, len(members), 3), np.float32)
         of_first = {name: np.empty((count, 3)) for name in self.regions}
@@ -171,7 +173,7 @@ class _Samples:
 def _kernel_form(region: Region) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices, weights and members as the loops want them."""
     return (
-        np.ascontiguousarray(region.vertices, np.int64),
-        np.ascontiguousarray(region.weights, np.float32),
+        np.require(region.vertices, np.int64, OWN),
+        np.require(region.weights, np.float32, OWN),
         region.members.astype(np.float32),
     )

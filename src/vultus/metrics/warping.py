@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vultus.metrics.frames import OWN
+
 ROWS = 256
 
 
@@ -36,7 +38,7 @@ def warping_costs(
         for at in range(0, len(numbers), kernels.CHUNK):
             some = numbers[at : at + kernels.CHUNK]
             part = slice(some[0], some[-1] + 1) if some[-1] - some[0] == len(some) - 1 else some
-            strips = (np.ascontiguousarray(a[:, part].transpose(0, 2, 1), np.float32) for a in (rows, prediction))
+            strips = (np.require(a[:, part].transpose(0, 2, 1), np.float32, OWN) for a in (rows, prediction))
             kernels.add_pair_costs(*strips, shares[at : at + kernels.CHUNK], cost)
         kernels.warp_rows(cost, exact, begin == 0, False)
         kernels.warp_rows(cost, published, begin == 0, True)
