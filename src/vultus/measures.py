@@ -33,7 +33,7 @@ class _Terms:
 
 @cache
 def head_terms() -> _Terms:
-    """The measures of the shipped head, chosen by its geometry in tools/build_head.py."""
+    """The measures of the shipped head, chosen by its geometry in tools/head/measures.py."""
     with np.load(str(resources.files("vultus") / "assets" / "head.npz"), allow_pickle=False) as archive:
         meta = json.loads(archive["meta"].tobytes())
         return _Terms(

@@ -18,8 +18,9 @@ from toy import ToyEncoder, toy_set
 from vultus.errors import VultusError
 from vultus.train.checkpoint import load_tensors, save_tensors
 from vultus.train.log import read_log
-from vultus.train.loop import _check_folder, load_run, run
+from vultus.train.loop import load_run, run
 from vultus.train.recipe import Recipe, make_recipe
+from vultus.train.run_folder import check_folder
 
 HERE = Path(__file__).resolve().parent
 
@@ -215,11 +216,11 @@ def test_wrong_loss_keys_and_wrong_folders_stop(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
     run(toy_recipe({"epochs": 1}), data, None, tmp_path / "run")
     with pytest.raises(VultusError, match="add --resume"):
-        _check_folder(tmp_path / "run", toy_recipe({"epochs": 1}), resume=False)
+        check_folder(tmp_path / "run", toy_recipe({"epochs": 1}), resume=False)
     with pytest.raises(VultusError, match=r"started with train.lr = 0.003"):
-        _check_folder(tmp_path / "run", toy_recipe({"epochs": 1, "lr": 1e-2}), resume=True)
+        check_folder(tmp_path / "run", toy_recipe({"epochs": 1, "lr": 1e-2}), resume=True)
     with pytest.raises(VultusError, match="nothing to resume"):
-        _check_folder(tmp_path / "other", toy_recipe(), resume=True)
+        check_folder(tmp_path / "other", toy_recipe(), resume=True)
     with pytest.raises(VultusError, match="does not fit this recipe"):
         run(toy_recipe({"epochs": 1}, channels=8), data, None, tmp_path / "run", resume=True)
 

@@ -235,8 +235,10 @@ def write(results: Results, out: Path) -> None:
     before, after = old[: old.index(BEGIN) + len(BEGIN)], old[old.index(END) :]
     write_atomically(out, f"{before}\n{table(results)}{after}".encode())
     plain = {m: {s: {t: e.to_dict() for t, e in ts.items()} for s, ts in ss.items()} for m, ss in results.items()}
-    content = {"protocol": PROTOCOL, "vultus": __version__, "results": plain}
-    write_atomically(out.with_suffix(".json"), (json.dumps(content, indent=1) + "\n").encode())
+    numbers = out.with_suffix(".json")
+    others = json.loads(numbers.read_text(encoding="utf-8")) if numbers.exists() else {}  # what other commands measured
+    content = {**others, "protocol": PROTOCOL, "vultus": __version__, "results": plain}
+    write_atomically(numbers, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -78,7 +78,7 @@ def _check(options: argparse.Namespace) -> int:
         found = survey(data, durations=not options.fast, progress=_moves(bar))
     _say("")
     _table(found)
-    unusable = None if options.fast else _damage(data, found, options.quiet)
+    unusable = _damage(data, found, options.fast, options.quiet)
     if unusable:
         raise VultusError(f"{where} cannot be used: {' '.join(unusable.split())}")
     bad = sum(not finding.good for finding in told) + sum(len(split.broken) for split in found)
@@ -143,11 +143,13 @@ def _gap(split: SplitSurvey) -> str:
     return f"{len(split.beyond)} beyond one frame ({1000 * frame:.0f} ms); {1000 * gap:+.0f} ms at most ({name})"
 
 
-def _damage(data: Dataset, found: list[SplitSurvey], quiet: bool) -> str | None:
+def _damage(data: Dataset, found: list[SplitSurvey], fast: bool, quiet: bool) -> str | None:
     """Why the data set is of no use though it opens, or None."""
-    empty = next((split for split in found if split.sequences and not split.gaps), None)
+    empty = next((split for split in found if split.broken and not split.gaps), None)
     if empty is not None:
         return f"no sequence of split {empty.name} can be read: {next(iter(empty.broken.values()))}"
+    if fast:
+        return None
     why = try_reading(data)
     if why is None and hasattr(data, "verify"):
         try:

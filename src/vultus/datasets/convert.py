@@ -90,21 +90,24 @@ def _convert(
     data: Dataset, folder: Path, settings: dict[str, Any], old: list[str], wanted: list[str], progress: Progress | None
 ) -> dict[str, float]:
     splits = list(dict.fromkeys([*old, *wanted]))
-    _write_settings(folder, settings, "building", splits)
+    _write_settings(folder, settings, "building", splits, 0)
     kept = {(r["split"], r["name"]): r for r in read_index(folder) if _whole(folder, r)}
     write_atomically(folder / INDEX, _lines(kept.values()))
     by_name = {record["name"]: record for record in kept.values()}
     total, done = sum(len(data.split(split)) for split in wanted), 0
-    order = [key for key in kept if key[0] not in wanted]
+    order, met = [key for key in kept if key[0] not in wanted], set()
     with (folder / INDEX).open("ab") as index:
         for split in wanted:
             for sequence in data.split(split):
                 key = (split, sequence.name)
+                if key in met:
+                    raise VultusError(f"{data.name}: two sequences of {split} are called {sequence.name}; expected one")
+                met.add(key)
                 if key not in kept:
                     twin = by_name.get(sequence.name)  # published lists may name a sequence in two splits
                     if twin is not None and twin["subject"] == sequence.subject:
                         record = {**twin, "split": split}
-                    elif twin is not None or key in order:
+                    elif twin is not None:
                         raise VultusError(f"{data.name}: two sequences are called {sequence.name}; expected one")
                     else:
                         record = _write_sequence(folder, sequence, split, settings)
@@ -116,7 +119,7 @@ def _convert(
                     progress(done, total)
     records = [kept[key] for key in order]
     write_atomically(folder / INDEX, _lines(records))
-    _write_settings(folder, settings, "complete", splits)
+    _write_settings(folder, settings, "complete", splits, len(records))
     return {
         "sequences": len(records),
         "frames": sum(r["frames"] for r in records),
@@ -145,8 +148,8 @@ def _claim(folder: Path, settings: dict[str, Any]) -> list[str]:
     return [str(name) for name in info["splits"]]
 
 
-def _write_settings(folder: Path, settings: dict[str, Any], state: str, splits: list[str]) -> None:
-    text = json.dumps({**settings, "state": state, "splits": splits}, indent=2) + "\n"
+def _write_settings(folder: Path, settings: dict[str, Any], state: str, splits: list[str], count: int) -> None:
+    text = json.dumps({**settings, "state": state, "splits": splits, "sequences": count}, indent=2) + "\n"
     write_atomically(folder / SETTINGS, text.encode())
 
 
@@ -202,10 +205,9 @@ def _npy(vertices: np.ndarray, template: np.ndarray, kind: np.dtype, errors: lis
     shape = {"descr": descr, "fortran_order": False, "shape": vertices.shape}
     np.lib.format.write_array_header_1_0(header, shape)
     yield header.getvalue()
-    neutral = np.asarray(template, np.float64)
     for start in range(0, len(vertices), _BLOCK):
         piece = vertices[start : start + _BLOCK]
-        stored = (piece - neutral).astype(kind)
+        stored = np.subtract(piece, template, dtype=np.float32).astype(kind)
         errors.append(float(np.abs(restore(stored, template) - piece).max()))
         yield stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes()
 

@@ -32,11 +32,14 @@ def read_settings(root: Path) -> dict[str, Any]:
         raise VultusError(f"shards: {path} has version {found!r}; expected {VERSION}; convert the data set anew")
     if info.get("state") not in ("building", "complete") or not isinstance(info.get("splits"), list):
         raise VultusError(f"shards: {path} lacks its state or its splits; {REMEDY}")
+    if not isinstance(info.get("sequences"), int) or not isinstance(info.get("dataset"), str):
+        raise VultusError(f"shards: {path} lacks its number of sequences or its data set; {REMEDY}")
     return info
 
 
 def read_index(root: Path) -> list[dict[str, Any]]:
-    """The lines of the index, checked; a last line that was cut short is left out (the conversion will redo it)."""
+    """The lines of the index, checked; a last line that was cut short is left out: the conversion redoes it, and a
+    complete one knows how many there are."""
     path = root / INDEX
     try:
         lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []

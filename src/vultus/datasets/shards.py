@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,6 @@ from vultus.datasets.shard_index import REMEDY, read_index, read_settings
 from vultus.errors import VultusError, unknown_name
 from vultus.speech import Speech
 from vultus.topology import Template, Topology
-
-_BLOCK = 16  # frames that are brought back to vertices at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +71,8 @@ class ShardSequence:
 
     def speech(self) -> Speech:
         """The sound, as stored: the original rounded to 16 bits."""
+        if not self.sound_file.is_file():
+            raise VultusError(f"shards: no file '{self.sound_file}'; {REMEDY}")
         speech = Speech.load(self.sound_file)
         if speech.num_samples != self.num_samples:
             raise VultusError(
@@ -106,13 +107,10 @@ class ShardSequence:
 
 
 def restore(offsets: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """Template plus offsets, (T, V, 3) float32; summed in double precision, so that rounding happens once."""
+    """Template plus offsets, (T, V, 3) float32."""
     if offsets.shape[1:] != template.shape:
         raise VultusError(f"shards: offsets of shape {offsets.shape} on {len(template)} vertices; {REMEDY}")
-    neutral, found = np.asarray(template, np.float64), np.empty(offsets.shape, np.float32)
-    for start in range(0, len(offsets), _BLOCK):
-        found[start : start + _BLOCK] = neutral + offsets[start : start + _BLOCK]
-    return found
+    return np.add(template, offsets, dtype=np.float32)
 
 
 class Shards:
@@ -143,8 +141,11 @@ class Shards:
         self._by_split: dict[str, list[dict[str, Any]]] = {str(name): [] for name in self.info["splits"]}
         for record in self.records:
             self._by_split.setdefault(record["split"], []).append(record)
-        if not self.records:
-            raise VultusError(f"shards: {self.root} has no sequence; {REMEDY}")
+        if not self.records or (self.info["state"] == "complete" and len(self.records) != self.info["sequences"]):
+            raise VultusError(
+                f"shards: {self.root} has {len(self.records)} sequences in its index, {self.info['sequences']} in its "
+                f"settings; {REMEDY}"
+            )
         self._topology = functools.lru_cache(maxsize=None)(self._read_topology)
         self._template = functools.lru_cache(maxsize=256)(self._read_template)
 
@@ -194,7 +195,7 @@ class Shards:
     def _read_topology(self, digest: str) -> Topology:
         path = self.root / "topologies" / f"{digest}.npz"
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:  # numpy leaves a bad zip open
                 arrays = {key: data[key] for key in data.files}
                 count, name = int(arrays["num_vertices"]), str(arrays["name"])
                 groups: dict[str, dict[str, np.ndarray]] = {"region": {}, "part": {}}
@@ -203,7 +204,7 @@ class Shards:
                     if slash and kind in groups:
                         groups[kind][what] = values
                 return Topology(arrays["faces"], count, groups["region"], groups["part"], arrays.get("colours"), name)
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise VultusError(f"shards: '{path}': cannot be read ({type(error).__name__}); {REMEDY}") from None
 
 

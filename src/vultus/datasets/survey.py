@@ -19,6 +19,9 @@ from vultus.speech import open_speech
 
 Progress = Callable[[int, int], None]
 
+ROUNDING = 0.0005
+"""Seconds by which lengths may differ for being rounded: of sound to 16 kHz, of a cut to whole samples."""
+
 
 def count_frames(sequence: Any) -> int:
     """T of a sequence at its own rate, as cheaply as its data set allows."""
@@ -68,7 +71,7 @@ class SplitSurvey:
     @property
     def beyond(self) -> list[tuple[float, float, str]]:
         """Sequences whose sound and motion differ by more than one frame, the largest difference first."""
-        unequal = [gap for gap in self.gaps if abs(gap[0]) > gap[1] * (1 + 1e-6)]
+        unequal = [gap for gap in self.gaps if abs(gap[0]) > gap[1] + ROUNDING]
         return sorted(unequal, key=lambda gap: -abs(gap[0]))
 
     @property
@@ -84,10 +87,17 @@ def survey(data: Dataset, *, durations: bool = True, progress: Progress | None =
         durations: look at the lengths of all sequences.
         progress: called with (sequences done, all of them).
     """
-    every: dict[str, Sequence[Any]] = {name: data.split(name) for name in data.splits}
+    every: dict[str, Sequence[Any]] = {}
+    damaged: dict[str, str] = {}
+    for name in data.splits:
+        try:
+            every[name] = data.split(name)
+        except Exception as error:  # some data sets look into files for it, and any of them may be damaged
+            every[name], damaged[name] = (), str(error) or type(error).__name__
     total, done, found = sum(len(sequences) for sequences in every.values()), 0, []
     for name, sequences in every.items():
         here = SplitSurvey(name, len(sequences), len({sequence.subject for sequence in sequences}))
+        here.broken |= {"its list": damaged[name]} if name in damaged else {}
         if durations:
             here.frames = 0
             for sequence in sequences:
@@ -99,15 +109,24 @@ def survey(data: Dataset, *, durations: bool = True, progress: Progress | None =
     return found
 
 
-def try_reading(data: Dataset) -> str | None:
-    """Reads the first sequence of each split whole; why that fails, or None."""
+def try_reading(data: Dataset, tries: int = 5) -> str | None:
+    """Reads a sequence of each split whole; why none of a split's first few can be read, or None."""
     for split in data.splits:
-        for sequence in data.split(split)[:1]:
+        why = None
+        try:
+            sequences = data.split(split)
+        except Exception as error:  # damaged data may fail in any way, and the caller tells about it
+            return f"split {split}: {str(error) or type(error).__name__}"
+        for sequence in sequences[:tries]:
             try:
                 sequence.vertices()
                 sequence.speech()
-            except Exception as error:  # damaged data may fail in any way, and the caller tells about it
-                return f"split {split}: {sequence.name}: {error or type(error).__name__}"
+            except Exception as error:  # as above
+                why = why or f"split {split}: {str(error) or type(error).__name__}"
+            else:
+                break
+        else:
+            return why
     return None
 
 

@@ -35,12 +35,14 @@ class Dimensions:
         unit: metres in one unit of the model: the standard deviation of the templates' coordinates, so that the
             published weights of the loss mean the same on every mesh.
         centre: metres, the mean of the templates' coordinates.
+        head_rotation: whether the last three columns of motion are head rotation (axis-angle, radians).
     """
 
     num_vertices: int
     feature_dimension: int
     unit: float = 0.1
     centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    head_rotation: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,12 @@ class Batch:
 
 @runtime_checkable
 class Method(Protocol):
-    """What `methods/<name>.py` offers; the module's `Config` stands beside it."""
+    """What `methods/<name>.py` offers; the module's `Config` stands beside it.
+
+    Two more are looked for and may be missing. `before_training(data)` of the class is called once before the first
+    step with the `TrainingSet`: for statistics, and for what an earlier stage trained. `complete(table)` of the module
+    may fill in a recipe's [method] table before the `Config` is made.
+    """
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Scalar terms under `group/name` keys, unweighted, each a mean over the clips of the batch."""

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vultus.datasets import commands as dataset_commands
 from vultus.errors import VultusError
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--to", metavar="DIR", help="where to, about 130 MB (default: vultus/kokoro in the user's cache)"
     )
     _finish(fetch, _fetch)
+    dataset_commands.add_commands(commands)
 
 
 def _finish(parser: argparse.ArgumentParser, run: object) -> None:

@@ -9,13 +9,13 @@ weights, D motion dimension (K or 3V).
 
 from __future__ import annotations
 
-import hashlib
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,48 +25,18 @@ from vultus.errors import VultusError
 from vultus.methods.base import Batch, Dimensions
 from vultus.train.augment import Plan, apply_plan, draw_plan
 from vultus.train.cache import FeatureCache, Job, Progress
+from vultus.train.clips import Offsets, clip_key, template_key
 from vultus.train.recipe import DataConfig
 
 if TYPE_CHECKING:
     from vultus.features.base import Encoder
-    from vultus.speech import Speech
-    from vultus.topology import Template
+    from vultus.topology import Topology
 
 MIN_REFERENCE_SECONDS = 1.0
+NO_ENCODER = "none"
 
-
-class Clip(Protocol):
-    """What training needs of a data set's clip; it must survive pickling where several processes compute features."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def subject(self) -> str: ...
-
-    @property
-    def template(self) -> Template: ...
-
-    def speech(self) -> Speech: ...
-
-
-class Offsets:
-    """Offsets of a clip's vertices from its template, (T, 3V) metres: read when sliced, for all of them fill no memory.
-
-    A data set opens large arrays memory-mapped, so that reading a few frames is cheap.
-    """
-
-    def __init__(self, clip: Any) -> None:
-        self._clip = clip
-        frames = getattr(clip, "frames", None)
-        self._frames = len(clip.vertices()) if frames is None else int(frames)
-
-    def __len__(self) -> int:
-        return self._frames
-
-    def __getitem__(self, frames: slice) -> np.ndarray:
-        vertices = np.asarray(self._clip.vertices()[frames], np.float32)
-        return (vertices - np.asarray(self._clip.template.vertices, np.float32)).reshape(len(vertices), -1)
+MAX_TEMPLATES = 1024
+"""Neutral faces kept in memory; they also tell the unit of the model. Sets with one for each clip have a million."""
 
 
 @dataclass
@@ -117,6 +87,9 @@ class TrainingSet:
         rig: (K, 3V) metres, where `config.space` is "weights".
         gaps: (M, 3V) lip gap functionals, mm per metre, or None.
         augment: False leaves augmented copies out (validation).
+
+    Attributes:
+        topology, unit: of the clips' templates.
     """
 
     clips: Sequence[Any]
@@ -128,6 +101,8 @@ class TrainingSet:
     augment: bool = True
     progress: Progress | None = None
     entries: list[Entry] = field(init=False, default_factory=list)
+    topology: Topology = field(init=False)
+    unit: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         if not self.clips:
@@ -139,11 +114,11 @@ class TrainingSet:
         for clip in self.clips:
             if budget <= 0.0:
                 break
-            key = clip_key(clip)
+            key = clip_key(clip, read=self.make_encoder is not None)
             motion, fps = self._motion_of(clip)
             budget -= len(motion) / fps
-            if clip.subject not in self._templates:
-                self._templates[clip.subject] = np.asarray(clip.template.vertices, np.float32).reshape(-1)
+            if len(self._templates) < MAX_TEMPLATES and template_key(clip) not in self._templates:
+                self._templates[template_key(clip)] = self._template(clip)
             for copy in range(1 + (self.config.copies if self.augment else 0)):
                 entry = Entry(clip, key, draw_plan(self.config.seed, key, copy), motion, fps)
                 self.entries.append(entry)
@@ -168,6 +143,20 @@ class TrainingSet:
         """Hours of clips, augmented copies included."""
         return sum(entry.seconds for entry in self.entries) / 3600.0
 
+    @property
+    def feature_dimension(self) -> int:
+        """Channels of the cached features; 0 where there are none."""
+        return 0 if self.cache is None else self.cache.dimension
+
+    def region(self, name: str) -> np.ndarray:
+        """Vertex numbers of a region: as the topology names it, else by the geometry of a neutral face; maybe none."""
+        if name in self.topology.regions:
+            return np.asarray(self.topology.region(name), np.int64)
+        from vultus.benchmark.regions import find_regions
+
+        found = find_regions(self.clips[0].template, "area" if self.unit == "area" else "m").regions
+        return np.asarray(found[name].vertices if name in found else [], np.int64)
+
     def dimensions(self, feature_dimension: int) -> Dimensions:
         """Sizes and unit of these data: the mean and the standard deviation of the templates' coordinates."""
         faces = np.stack(list(self._templates.values())).reshape(-1, 3)
@@ -178,6 +167,7 @@ class TrainingSet:
             feature_dimension=feature_dimension,
             unit=float((faces - centre).std()),
             centre=(x, y, z),
+            head_rotation=self.config.head_rotation,
         )
 
     def steps(self, batch: int) -> int:
@@ -196,10 +186,12 @@ class TrainingSet:
         frames = max(cut.frames for cut in cuts)
         motion, mask = _pad([cut.motion for cut in cuts], frames)
         reference, reference_mask = _pad([cut.reference for cut in cuts], max(len(cut.reference) for cut in cuts))
-        template = torch.from_numpy(np.stack([self._templates[cut.entry.clip.subject] for cut in cuts]))
+        template = torch.from_numpy(np.stack([self._template(cut.entry.clip) for cut in cuts]))
         if self.cache is not None:
             features, _ = _pad([cut.features for cut in cuts if cut.features is not None], frames)
             sound = None
+        elif self.config.encoder == NO_ENCODER:
+            features, sound = torch.zeros(len(cuts), frames, 0), None
         else:
             features, sound = torch.zeros(len(cuts), frames, 0), self._sound(cuts, frames)
         return Batch(features, motion, template, reference, mask, reference_mask, self.config.fps), sound
@@ -235,6 +227,20 @@ class TrainingSet:
         start = int(rng.integers(total - frames + 1))
         return _resample_slice(source.motion, source.fps, 0.0, clock.motion_times(frames, fps, start))
 
+    def _template(self, clip: Any) -> np.ndarray:
+        """(3V,) float32; VultusError where it is of another mesh or unit than those before."""
+        kept = self._templates.get(template_key(clip))
+        if kept is not None:
+            return kept
+        topology, unit = clip.template.topology, getattr(clip, "unit", "m")
+        if self.unit and (topology.num_vertices, unit) != (self.topology.num_vertices, self.unit):
+            raise VultusError(
+                f"clip '{clip.name}' has {topology.num_vertices} vertices in {unit}, clips before it "
+                f"{self.topology.num_vertices} in {self.unit}; expected one mesh and one unit; train on one at a time"
+            )
+        self.topology, self.unit = topology, unit
+        return np.asarray(clip.template.vertices, np.float32).reshape(-1)
+
     def _sound(self, cuts: list[Cut], frames: int) -> SoundBatch:
         length = round(frames / self.config.fps * clock.SAMPLE_RATE)
         samples = np.zeros((len(cuts), length), np.float32)
@@ -250,9 +256,19 @@ class TrainingSet:
     def _motion_of(self, clip: Any) -> tuple[np.ndarray | Offsets, float]:
         """Motion at its stored rate; weights are kept as float16, vertices are read when they are cut."""
         fps = float(clip.fps)
+        values: np.ndarray | Offsets
         if self.config.space == "weights":
+            if "layers" not in inspect.signature(getattr(clip, "motion", len)).parameters:
+                raise VultusError(
+                    f"data.space is 'weights', which clip '{clip.name}' does not have; expected 'vertices' for "
+                    "recorded data"
+                )
             layers = tuple(name.strip() for name in self.config.layers.split(","))
-            values: np.ndarray | Offsets = np.asarray(clip.motion(layers=layers, fps=fps), np.float16)
+            values = np.asarray(clip.motion(layers=layers, fps=fps), np.float16)
+            if self.config.head_rotation:
+                values = np.concatenate([values, np.asarray(clip.head_rotation(fps), np.float16)], axis=1)
+        elif self.config.space == "parameters":
+            values = np.asarray(clip.motion(fps=fps), np.float32)
         else:
             values = Offsets(clip)
         if len(values) == 0:
@@ -263,15 +279,6 @@ class TrainingSet:
 def grid_matrix(num_features: int, rate: float, offset: float, frames: int, fps: float) -> np.ndarray:
     """(T, F): features of a whole cut -> motion frames, for encoders that are trained along."""
     return clock.resample_at(np.eye(num_features, dtype=np.float32), rate, offset, clock.motion_times(frames, fps))
-
-
-def clip_key(clip: Any) -> str:
-    """Names the sound of a clip: the data set's own digest of it where there is one, else one made here."""
-    digest = getattr(clip, "audio_sha256", None)
-    if digest:
-        return str(digest)
-    samples = np.ascontiguousarray(clip.speech().samples, dtype="<f4")
-    return hashlib.sha256(samples.tobytes()).hexdigest()
 
 
 def _resample_slice(values: np.ndarray | Offsets, rate: float, offset: float, times: np.ndarray) -> np.ndarray:

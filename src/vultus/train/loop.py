@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import json
 import math
 import time
@@ -26,17 +25,16 @@ import torch
 from torch import Tensor, nn
 
 from vultus.errors import VultusError
-from vultus.files import write_atomically
 from vultus.methods.base import Batch, Dimensions
 from vultus.train import checkpoint, distributed
-from vultus.train.data import SoundBatch, TrainingSet, grid_matrix
+from vultus.train.data import NO_ENCODER, SoundBatch, TrainingSet, grid_matrix
 from vultus.train.distributed import Processes
 from vultus.train.log import RunLog, feature_progress
 from vultus.train.recipe import Recipe, TrainConfig, loss_weights, make_recipe, method_class, read_recipe
+from vultus.train.run_folder import SETTINGS, check_folder, write_settings
 from vultus.train.sources import encoder_maker, open_split
-from vultus.version import __version__
 
-STATE, MODEL, SETTINGS = "state.safetensors", "model.safetensors", "settings.json"
+STATE, MODEL = "state.safetensors", "model.safetensors"
 
 
 def train(
@@ -65,9 +63,13 @@ def train(
     """
     recipe = read_recipe(Path(recipe_path), overrides)
     folder = Path(out)
-    _check_folder(folder, recipe, resume)
+    check_folder(folder, recipe, resume)
     if root is None or not Path(root).is_dir():
-        raise VultusError(f"data folder {root}: not there; make one with `vultus data synthesize --out DIR`")
+        raise VultusError(
+            f"data folder {root}: not there; expected the folder of data set {recipe.data.dataset}: make the synthetic "
+            "one with `vultus data synthesize --out DIR`, look at any with `vultus data check NAME ROOT`"
+        )
+    _check_loss(recipe)
     torch.set_num_threads(recipe.train.threads)
     processes = distributed.start(recipe.train.device)
     try:
@@ -83,9 +85,10 @@ def open_sets(
     recipe: Recipe, root: Path, cache: Path, processes: Processes, progress: bool | None = None
 ) -> tuple[TrainingSet, TrainingSet | None]:
     """Training and validation sets; rank 0 computes features, the others wait for them."""
-    make_encoder = None if recipe.train.finetune else encoder_maker(recipe.data)
+    hears_features = not recipe.train.finetune and recipe.data.encoder != NO_ENCODER
+    make_encoder = encoder_maker(recipe.data) if hears_features else None
     show = feature_progress(progress)
-    folder = None if recipe.train.finetune else cache
+    folder = cache if hears_features else None
     turn = [processes.is_first, not processes.is_first] if processes.world > 1 else [True]
     sets: list[TrainingSet | None] = []
     for mine in turn:
@@ -122,8 +125,10 @@ def run(
     torch.manual_seed(settings.seed)
     if settings.finetune and encoder is None:
         encoder = _torch_encoder(recipe)
-    dims = data.dimensions(encoder.dimension if encoder is not None else data.cache.dimension)  # type: ignore
+    dims = data.dimensions(encoder.dimension if encoder is not None else data.feature_dimension)  # type: ignore
     model = method_class(recipe.method_name)(recipe.method, dims, rig=data.rig, gaps=data.gaps).to(device)
+    if hasattr(model, "before_training") and not (resume and (folder / STATE).is_file()):
+        model.before_training(data)
     weights = loss_weights(model.loss_weights(), recipe.loss)
     modules: dict[str, nn.Module] = {"model": model}
     if encoder is not None:
@@ -141,7 +146,7 @@ def run(
         first_epoch, step = header["epoch"], header["step"]
     if processes.is_first:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_settings(folder, recipe, dims, data, weights)
+        write_settings(folder, recipe, dims, data, weights)
     log = RunLog(folder, total, step, enabled=processes.is_first, progress=progress)
 
     def save(epoch: int, step: int) -> None:
@@ -187,7 +192,8 @@ def run(
             shown = average.shadow if average is not None else model
             values = _validate(shown, encoder, validation, recipe, weights, processes)
             log.write(step, epoch=epoch, **{f"val/{key}": value for key, value in values.items()})
-        save(epoch + 1, step)
+        if (epoch + 1) % settings.save_epochs == 0 or epoch + 1 == settings.epochs:
+            save(epoch + 1, step)
     if processes.is_first:
         final = average.shadow if average is not None else model
         tensors = {f"model.{key}": value for key, value in final.state_dict().items()}
@@ -225,6 +231,13 @@ def load_run(
 
 
 # Parts ----------------------------------------------------------------------------------------------------------------
+
+
+def _check_loss(recipe: Recipe) -> None:
+    """Tells a wrong key of [loss] before data and encoder are opened; the smallest possible method knows its keys."""
+    gaps = np.zeros((1, 3), np.float32) if recipe.data.space == "weights" else None
+    smallest = method_class(recipe.method_name)(recipe.method, Dimensions(1, 1), gaps=gaps)
+    loss_weights(smallest.loss_weights(), recipe.loss)
 
 
 class _Average:
@@ -313,36 +326,3 @@ def _to(batch: Batch, device: torch.device) -> Batch:
     values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
     moved: dict[str, Any] = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
     return dataclasses.replace(batch, **moved)
-
-
-def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
-    path = folder / SETTINGS
-    if not path.is_file():
-        if resume:
-            raise VultusError(f"{folder}: nothing to resume; expected the run folder of an earlier `vultus train`")
-        return
-    if not resume:
-        raise VultusError(f"{folder}: holds a run already; add --resume to go on with it, or name another folder")
-    old = json.loads(path.read_text(encoding="utf-8"))
-    for table, values in recipe.resolved().items():
-        for key, value in values.items() if table != "loss" else ():
-            if key not in ("workers", "device", "threads", "save_every", "log_every") and old[table].get(key) != value:
-                raise VultusError(
-                    f"{folder}: was started with {table}.{key} = {old[table].get(key)!r}, now {value!r}; "
-                    "resume with the same recipe, or name another folder"
-                )
-
-
-def _write_settings(
-    folder: Path, recipe: Recipe, dims: Dimensions, data: TrainingSet, weights: dict[str, float]
-) -> None:
-    settings: dict[str, Any] = recipe.resolved()
-    settings["loss"] = weights
-    settings["dimensions"] = dataclasses.asdict(dims)
-    if data.cache is not None:
-        settings["encoder"] = {"name": recipe.data.encoder, "rate": data.cache.rate, "offset": data.cache.offset}
-    if data.rig is not None:
-        settings["rig"] = {"shapes": len(data.rig), "sha256": hashlib.sha256(data.rig.tobytes()).hexdigest()}
-    settings["made_by"] = {"vultus": __version__, "torch": torch.__version__}
-    settings["hours"] = round(data.hours, 3)
-    write_atomically(folder / SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())

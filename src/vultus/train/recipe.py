@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from vultus import clock
+from vultus.datasets.options import read_options, split_options
 from vultus.errors import VultusError, unknown_name
 from vultus.methods.base import make_config
 
 #: Method name -> module with `Config` and the class of the same spelling in capitals.
-METHODS = {"composite_regional": ("vultus.methods.composite_regional", "CompositeRegional")}
+METHODS = {
+    "composite_regional": ("vultus.methods.composite_regional", "CompositeRegional"),
+    "probabilistic": ("vultus.methods.probabilistic", "Probabilistic"),
+}
 
 TABLES = ("method", "data", "train", "loss")
 
@@ -34,12 +38,15 @@ class DataConfig:
 
     Attributes:
         dataset: name of a data set module's reader, see `vultus.datasets`.
+        options: options of that reader, KEY=VALUE separated by commas, such as "protocol=mm23".
         split: which part trains.
         validation: which part is measured after every epoch; "" for none.
         layers: layers of the synthetic corpus that are learnt, separated by commas.
-        space: "weights" (blendshape weights of the rig, the fast path) or "vertices".
+        space: "weights" (blendshape weights of the rig, the fast path; the synthetic corpus only), "vertices" (offsets
+            from the template, any data set) or "parameters" (FLAME's expression and jaw, where a data set has them).
+        head_rotation: append head rotation to the motion, three columns ("weights" only).
         fps: motion frames per second.
-        encoder: name of the speech encoder.
+        encoder: name of the speech encoder; "none" for what hears nothing, such as a codec of motion.
         checkpoint: hub name or folder of its weights where the encoder takes one; "" for its default.
         crop: length of a training cut, seconds.
         copies: augmented copies of each clip beside the clip itself.
@@ -52,10 +59,12 @@ class DataConfig:
     """
 
     dataset: str = "synthetic"
+    options: str = ""
     split: str = "train"
     validation: str = "val"
     layers: str = "speech,expression"
     space: str = "weights"
+    head_rotation: bool = False
     fps: float = 30.0
     encoder: str = "hubert"
     checkpoint: str = ""
@@ -69,9 +78,13 @@ class DataConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, choices in (("space", ("weights", "vertices")), ("reference", ("same", "subject"))):
+        for name, choices in (("space", ("weights", "vertices", "parameters")), ("reference", ("same", "subject"))):
             if getattr(self, name) not in choices:
                 raise unknown_name(f"data.{name}", getattr(self, name), choices)
+        if self.options:
+            read_options(self.dataset, split_options(self.options))
+        if self.head_rotation and self.space != "weights":
+            raise VultusError(f"data.head_rotation is set; expected data.space 'weights', found '{self.space}'")
         clock.check_fps(self.fps)
         if not 0.5 <= self.crop <= 60.0:
             raise VultusError(f"data.crop is {self.crop:g}; expected 0.5 to 60 seconds")
@@ -97,7 +110,8 @@ class TrainConfig:
         precision: "float32" or "bfloat16" (mixed; products over vertices stay float32).
         device: "auto", "cpu" or "cuda".
         threads: torch threads; one thread beats two where cores are shared.
-        save_every: steps between checkpoints; one is written after every epoch too.
+        save_every: steps between checkpoints within an epoch.
+        save_epochs: epochs between the checkpoints at their ends; a fine-tuned large encoder makes files of gigabytes.
         log_every: steps between lines of log.jsonl.
         seed: of torch.
     """
@@ -118,6 +132,7 @@ class TrainConfig:
     device: str = "auto"
     threads: int = 1
     save_every: int = 500
+    save_epochs: int = 1
     log_every: int = 20
     seed: int = 0
 
@@ -130,7 +145,7 @@ class TrainConfig:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise unknown_name(f"train.{name}", getattr(self, name), allowed)
-        for name in ("epochs", "batch", "threads", "save_every", "log_every"):
+        for name in ("epochs", "batch", "threads", "save_every", "save_epochs", "log_every"):
             if getattr(self, name) < 1:
                 raise VultusError(f"train.{name} is {getattr(self, name)}; expected at least 1")
         if not self.lr > 0.0:
@@ -181,6 +196,8 @@ def make_recipe(tables: Mapping[str, Any]) -> Recipe:
     if name not in METHODS:
         raise unknown_name("method", str(name), METHODS)
     module = importlib.import_module(METHODS[name][0])
+    if hasattr(module, "complete"):
+        tables["method"] = module.complete(tables["method"])
     loss = {}
     for key, value in tables["loss"].items():
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vultus.errors import unknown_name
+from vultus.errors import VultusError, unknown_name
+from vultus.rigs.flame import FlameRig
 from vultus.train.cache import Progress
 from vultus.train.data import TrainingSet
 from vultus.train.recipe import DataConfig
@@ -38,15 +39,34 @@ def open_split(
 ) -> TrainingSet:
     """The training set of one split of the data set that [data] names, below `root`."""
     from vultus.datasets import open_dataset
+    from vultus.datasets.options import read_options, split_options
 
-    clips = open_dataset(config.dataset, str(root)).split(split)
+    options = read_options(config.dataset, split_options(config.options))
+    data = open_dataset(config.dataset, str(root), **options)
+    clips = data.split(split)
     rig, gaps = None, None
     if config.space == "weights":
         from vultus.head import load_head
 
         head = load_head()
         rig, gaps = head.rig.matrix, measure_functionals(config.measures)
+    elif config.space == "parameters":
+        flame = getattr(data, "flame", None)
+        if flame is None:
+            raise VultusError(f"data.space is 'parameters', which {config.dataset} does not have; expected 'vertices'")
+        rig = linearise(FlameRig(flame()))
     return TrainingSet(clips, config, make_encoder, cache_folder, rig, gaps, augment, progress)
+
+
+def linearise(rig: FlameRig, step: float = 0.05) -> np.ndarray:
+    """(D, 3V) metres: what one unit of each number does to the vertices near rest, by central differences.
+
+    Expression is linear anyway; the jaw's rotation is not, and the matrix only weighs its errors, which are small.
+    """
+    face, steps = rig.template, step * np.eye(rig.dimension, dtype=np.float32)
+    moved = rig.vertices(steps, face) - rig.vertices(-steps, face)
+    matrix: np.ndarray = moved.reshape(rig.dimension, -1) / (2.0 * step)
+    return matrix
 
 
 def measure_functionals(names: str) -> np.ndarray:
