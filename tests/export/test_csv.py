@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,22 +87,16 @@ def test_eye_angles_follow_the_look_weights() -> None:
     assert left_pitch[1] < 0 == left_roll[1]
 
 
-def real_capture() -> Path:
-    folder = os.environ.get("VULTUS_REAL_DATA")
-    if not folder:
-        pytest.skip("VULTUS_REAL_DATA names no folder of real recordings")
-    path = Path(folder) / "livelink" / "alex_rom_3_first20s.csv"
-    if not path.is_file():
-        pytest.skip(f"{path} is missing")
-    return path
+@pytest.fixture
+def real_capture(real_data: Path) -> Path:
+    return real_data / "livelink" / "alex_rom_3_first20s.csv"
 
 
 @pytest.mark.needs_data
-def test_a_real_capture() -> None:
-    path = real_capture()
-    weights, fps, head = read_csv(path)
+def test_a_real_capture(real_capture: Path) -> None:
+    weights, fps, head = read_csv(real_capture)
     assert fps == 30
-    rows = rows_of(path)
+    rows = rows_of(real_capture)
     times = np.array([seconds(row["Timecode"]) for row in rows])
     assert len(weights) == len(rows) + 1  # one dropped frame was filled
     assert len(weights) == round((times[-1] - times[0]) * 30) + 1
@@ -114,9 +107,9 @@ def test_a_real_capture() -> None:
 
 
 @pytest.mark.needs_data
-def test_eye_angles_of_a_real_capture() -> None:
+def test_eye_angles_of_a_real_capture(real_capture: Path) -> None:
     """The signs and slopes that we write are those of the app: within a tenth of a radian on 20 s of gaze."""
-    rows = rows_of(real_capture())
+    rows = rows_of(real_capture)
     weights = np.array([[float(row[name[0].upper() + name[1:]]) for name in ARKIT_NAMES] for row in rows])
     ours = eye_angles(weights)
     for column, name in ((0, "LeftEyeYaw"), (1, "LeftEyePitch"), (3, "RightEyeYaw"), (4, "RightEyePitch")):

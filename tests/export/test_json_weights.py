@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,10 +88,7 @@ def test_info_that_is_not_json_is_refused(make_take: Callable[..., Take], tmp_pa
 
 
 @pytest.mark.needs_data
-def test_a_file_of_another_program() -> None:
-    folder = os.environ.get("VULTUS_REAL_DATA")
-    if not folder or not (path := Path(folder) / "arkit_json" / "test_expression_1s.json").is_file():
-        pytest.skip("VULTUS_REAL_DATA names no folder with arkit_json/")
-    weights, names, fps, _ = read_json(path)
+def test_a_file_of_another_program(real_data: Path) -> None:
+    weights, names, fps, _ = read_json(real_data / "arkit_json" / "test_expression_1s.json")
     assert weights.shape == (973, 52)
     assert (names, fps) == (ARKIT_NAMES, 30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,9 +66,6 @@ def test_what_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_data
-def test_real_recordings() -> None:
-    folder = os.environ.get("VULTUS_REAL_DATA")
-    if not folder or not (Path(folder) / "livelink").is_dir():
-        pytest.skip("VULTUS_REAL_DATA names no folder with livelink/")
-    clip = read_motion(Path(folder) / "livelink" / "alex_rom_3_first20s.csv")
+def test_real_recordings(real_data: Path) -> None:
+    clip = read_motion(real_data / "livelink" / "alex_rom_3_first20s.csv")
     assert clip.duration == pytest.approx(20.03, abs=0.01)

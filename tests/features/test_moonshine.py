@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
@@ -119,13 +118,10 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_data
-def test_real_speech_in_windows_is_one_pass_within_a_hundredth(encoder: MoonshineEncoder) -> None:
-    folder = os.environ.get("VULTUS_REAL_DATA")
-    if not folder or not (Path(folder) / "facegood_mandarin/1114_2_01.flac").is_file():
-        pytest.skip("set VULTUS_REAL_DATA to the folder of real recordings")
+def test_real_speech_in_windows_is_one_pass_within_a_hundredth(encoder: MoonshineEncoder, real_data: Path) -> None:
     import soundfile
 
-    sound, rate = soundfile.read(Path(folder) / "facegood_mandarin/1114_2_01.flac", dtype="float32", stop=60 * 16_000)
+    sound, rate = soundfile.read(real_data / "facegood_mandarin/1114_2_01.flac", dtype="float32", stop=60 * 16_000)
     assert rate == 16_000
     assert difference(encoder(Speech(sound)).values, encoder.states(sound)) <= 0.01
     assert correlation(encoder.states(sound), encoder.states(0.1 * sound)) >= 0.997

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,12 +175,9 @@ def test_speech_level_hears_the_speech_band_alone() -> None:
 
 
 @pytest.mark.needs_data
-def test_a_head_that_nothing_was_made_for() -> None:
+def test_a_head_that_nothing_was_made_for(real_data: Path) -> None:
     """ICT's face: lips as everything near the mouth's landmarks, skin too, told apart by the mesh alone."""
-    path = Path(os.environ.get("VULTUS_REAL_DATA", "")) / "ict_facekit" / "ict_facekit_light.npz"
-    if not path.is_file():
-        pytest.skip("needs the data folder that VULTUS_REAL_DATA names")
-    with np.load(path, allow_pickle=False) as archive:
+    with np.load(real_data / "ict_facekit" / "ict_facekit_light.npz", allow_pickle=False) as archive:
         data = {key: archive[key] for key in archive.files}
     quads, still = data["faces"], data["neutral"]
     triangles = np.concatenate([quads[:, :3], quads[quads[:, 3] >= 0][:, [0, 2, 3]]])

@@ -7,7 +7,6 @@ third of the frames, in a language that the network never heard.
 from __future__ import annotations
 
 import csv
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +21,9 @@ from vultus.speech import Speech
 
 
 @pytest.fixture(scope="module")
-def recorded() -> list[Example]:
+def recorded(real_data: Path) -> list[Example]:
     """Pieces of 5 s of both takes."""
-    folder = os.environ.get("VULTUS_REAL_DATA")
-    if not folder or not (Path(folder) / "facegood_mandarin").is_dir():
-        pytest.skip("needs the data folder that VULTUS_REAL_DATA names")
-    root, head, pieces = Path(folder) / "facegood_mandarin", load_head(), []
+    root, head, pieces = real_data / "facegood_mandarin", load_head(), []
     rows = list(csv.DictReader((root / "arkit_mapping.csv").read_text(encoding="utf-8").splitlines()))
     for take in ("1114_2_01", "1114_3_15"):
         with np.load(root / f"{take}.npz", allow_pickle=False) as arrays:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import subprocess
 import tarfile
 from itertools import pairwise
@@ -23,13 +22,6 @@ from vultus.synthesis.phones import Phone, read_pocketsphinx_json
 pytest.importorskip("pocketsphinx", reason='needs PocketSphinx: pip install "vultus[corpus]"')
 
 LIBRIVOX = "speech/pocketsphinx_librivox/sense_and_sensibility_01_austen_64kb-"
-
-
-def real(path: str) -> Path:
-    folder = os.environ.get("VULTUS_REAL_DATA")
-    if not folder or not (Path(folder) / path).exists():
-        pytest.skip(f"needs {path} in the folder that VULTUS_REAL_DATA names")
-    return Path(folder) / path
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +65,13 @@ def test_what_cannot_be_aligned_is_told(aligner: Aligner) -> None:
 
 @pytest.mark.needs_data
 @pytest.mark.parametrize("number", ["0880", "0890"])
-def test_boundaries_agree_with_labels_of_others(aligner: Aligner, number: str) -> None:
-    sound = Speech.load(real(f"{LIBRIVOX}{number}.wav"))
-    text = real(f"{LIBRIVOX}{number}.txt").read_text()
+def test_boundaries_agree_with_labels_of_others(aligner: Aligner, real_data: Path, number: str) -> None:
+    sound = Speech.load(real_data / f"{LIBRIVOX}{number}.wav")
+    text = (real_data / f"{LIBRIVOX}{number}.txt").read_text()
     phones = aligner.align(sound, text)
     assert phones[0].start == 0 and phones[-1].end == pytest.approx(sound.duration)
     assert all(a.end == pytest.approx(b.start) for a, b in pairwise(phones))
-    wanted = [p for p in read_pocketsphinx_json(real(f"{LIBRIVOX}{number}.phone.json")) if not p.is_silence]
+    wanted = [p for p in read_pocketsphinx_json(real_data / f"{LIBRIVOX}{number}.phone.json") if not p.is_silence]
     mine = [p for p in phones if not p.is_silence]
     assert len(mine) == len(wanted)
     assert np.mean([a.symbol == b.symbol for a, b in zip(mine, wanted, strict=True)]) >= 0.95  # variants of words
@@ -93,17 +85,17 @@ def test_boundaries_agree_with_labels_of_others(aligner: Aligner, number: str) -
 
 
 @pytest.mark.needs_data
-def test_a_wrong_text_does_not_fit(aligner: Aligner) -> None:
-    sound = Speech.load(real(f"{LIBRIVOX}0880.wav"))
+def test_a_wrong_text_does_not_fit(aligner: Aligner, real_data: Path) -> None:
+    sound = Speech.load(real_data / f"{LIBRIVOX}0880.wav")
     for text in ("please press one to hear the menu again", "he was not", "yes", "please hold the line"):
         with pytest.raises(VultusError, match="text"):
             aligner.align(sound, text)
 
 
 @pytest.mark.needs_data
-def test_jfk() -> None:
+def test_jfk(real_data: Path) -> None:
     """The pauses of the speech are where it is quiet, and the text can be told with figures and signs."""
-    sound = Speech.load(real("speech/jfk/jfk.flac"))
+    sound = Speech.load(real_data / "speech/jfk/jfk.flac")
     text = (
         "And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
     )
@@ -156,9 +148,9 @@ def put_packages(folder: Path, sounds: dict[str, bytes], sheet: str) -> None:
 
 
 @pytest.mark.needs_data
-def test_prompts_are_decoded_aligned_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = Speech.load(real(f"{LIBRIVOX}0880.wav"))
-    text = real(f"{LIBRIVOX}0880.txt").read_text().strip()
+def test_prompts_are_decoded_aligned_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_data: Path) -> None:
+    sound = Speech.load(real_data / f"{LIBRIVOX}0880.wav")
+    text = (real_data / f"{LIBRIVOX}0880.txt").read_text().strip()
     put_packages(
         tmp_path / "debs",
         {

@@ -1,6 +1,5 @@
 """Gestures, contacts and the mouth: physical ranges, and contacts on the mesh of several people."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -276,11 +275,8 @@ def test_measures_of_another_face_are_refused() -> None:
 
 
 @pytest.mark.needs_data
-def test_label_driven_scores_on_real_speech() -> None:
-    root = os.environ.get("VULTUS_REAL_DATA")
-    folder = Path(root or "", "speech", "pocketsphinx_librivox")
-    if not root or not folder.is_dir():
-        pytest.skip("set VULTUS_REAL_DATA to the folder of real recordings")
+def test_label_driven_scores_on_real_speech(real_data: Path) -> None:
+    folder = real_data / "speech" / "pocketsphinx_librivox"
     clips = []
     for labels in sorted(folder.glob("*.phone.json")):
         speech = Speech.load(labels.with_name(labels.name.replace(".phone.json", ".wav")))

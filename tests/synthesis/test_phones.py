@@ -1,7 +1,6 @@
 """Phones: inventory, maps, readers, pauses."""
 
 import json
-import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -186,11 +185,8 @@ def test_textgrid(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_data
-def test_real_labels() -> None:
-    root = os.environ.get("VULTUS_REAL_DATA")
-    if not root or not Path(root, "speech").is_dir():
-        pytest.skip("set VULTUS_REAL_DATA to the folder of real recordings")
-    speech = Path(root, "speech")
+def test_real_labels(real_data: Path) -> None:
+    speech = real_data / "speech"
     for path in speech.glob("pocketsphinx_librivox/*.phone.json"):
         phones = read_pocketsphinx_json(path)
         assert len(phones) > 20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import pickle
 import shutil
 import zipfile
@@ -231,10 +230,8 @@ def test_textgrid_folder_says_what_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_data
-def test_awkward_textgrids_of_praat(tmp_path: Path) -> None:
-    data = Path(os.environ.get("VULTUS_REAL_DATA", "")) / "speech" / "praatio"
-    if not os.environ.get("VULTUS_REAL_DATA") or not data.is_dir():
-        pytest.skip("VULTUS_REAL_DATA names no folder with speech/praatio")
+def test_awkward_textgrids_of_praat(tmp_path: Path, real_data: Path) -> None:
+    data = real_data / "speech" / "praatio"
     source = TextGridFolder(data)
     lines = {line.name: source.read(line) for line in source.lines()}
     assert sorted(lines) == ["bobby", "mary"]

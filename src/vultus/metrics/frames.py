@@ -13,6 +13,7 @@ of results (`Example.scale`), float64.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from vultus.metrics.base import Example, Region, check_shapes
 
 BLOCK_BYTES = 1 << 20
 """Of one array in a block: small enough that what one loop reads is still in the processor's cache for the next."""
-OWN = ("C", "W")
+OWN: tuple[Literal["C"], Literal["W"]] = ("C", "W")
 """What compiled loops ask of an array: contiguous and writable; a view of a mapped file is copied for them."""
 MEASURED = ("face", "lips", "upper_face")
 """The regions whose errors are computed together."""
