@@ -4,7 +4,7 @@
 
 RUN is a finished run of `vultus train recipes/probabilistic_codec.toml`. Each clip of the split is coded whole and
 decoded from 1, 2 ... Q levels. Wanted: lip error under 1.5 mm with all levels and under 4 mm with the first alone, more
-than 80 % of the codes of every level used, and a sync score (`--sync`, a scoring bundle) within 0.03 of the motion's own.
+than 80 % of the codes of each level used, and a sync score (`--sync`, a scoring bundle) within 0.03 of the motion.
 """
 
 from __future__ import annotations

@@ -22,7 +22,27 @@ from vultus.train.recipe import METHODS
 V, K = 30, 5
 TINY: dict[str, dict[str, Any]] = {
     "composite_regional": {"channels": 16, "style_channels": 12, "decoder_units": 2, "encoder_depth": 10, "seed": 3},
+    "probabilistic": {
+        "stage": "prior",
+        "codec": "run",
+        "width": 32,
+        "heads": 2,
+        "coarse_layers": 2,
+        "fine_layers": 1,
+        "levels": 2,
+        "codes": 16,
+        "code_size": 8,
+        "channels": 16,
+        "style_size": 12,
+        "style_width": 16,
+        "style_layers": 1,
+        "dropout": 0.0,
+        "history_noise": 0.0,
+        "history_dropout": 0.0,
+        "seed": 3,
+    },
 }
+DETERMINISTIC = {"composite_regional"}
 STREAMING = {"composite_regional": {"audio_norm": "batch"}}
 ENCODER = MelEncoder()
 
@@ -57,9 +77,9 @@ def speech(seconds: float) -> Speech:
 def predict(model: Any, seconds: float, fps: float, seed: int = 0) -> np.ndarray:
     style = model.style_vector(np.abs(np.sin(np.arange(40 * K).reshape(40, K) / 9.0)).astype(np.float32))
     (motion,) = model.predict(speech(seconds), encoder=ENCODER, template=template(), fps=fps, style=style, seed=seed)
-    assert motion.rig.vertices(motion.values, template()).shape == (len(motion), V, 3)
-    values: np.ndarray = motion.values
-    return values
+    vertices: np.ndarray = motion.rig.vertices(motion.values, template())
+    assert vertices.shape == (len(motion), V, 3)
+    return vertices.reshape(len(motion), 3 * V)
 
 
 def test_every_method_has_a_tiny_config() -> None:
@@ -101,13 +121,28 @@ def test_same_seed_same_motion_and_predict_leaves_no_trace(name: str) -> None:
     assert model.training and all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("name", sorted(set(METHODS) - DETERMINISTIC))
+def test_takes_differ_and_do_not_depend_on_their_number(name: str) -> None:
+    model = make(name)
+    common: dict[str, Any] = {"encoder": ENCODER, "template": template(), "fps": 30.0, "seed": 4}
+    three = model.predict(speech(2.0), num_takes=3, **common)
+    (first,) = model.predict(speech(2.0), num_takes=1, **common)
+    np.testing.assert_allclose(three[0].values, first.values, atol=1e-5)
+    assert not np.allclose(three[0].values, three[1].values) and not np.allclose(three[1].values, three[2].values)
+    assert not np.allclose(first.values, model.predict(speech(2.0), num_takes=1, **{**common, "seed": 5})[0].values)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_impossible_requests_are_refused(name: str) -> None:
     model = make(name)
     common: dict[str, Any] = {"encoder": ENCODER, "fps": 30.0}
     style = model.style_vector(np.random.default_rng(0).random((20, K), np.float32))
-    with pytest.raises(VultusError, match="one take"):
-        model.predict(speech(1.0), template=template(), style=style, num_takes=3, **common)
+    if name in DETERMINISTIC:
+        with pytest.raises(VultusError, match="one take"):
+            model.predict(speech(1.0), template=template(), style=style, num_takes=3, **common)
+    else:
+        with pytest.raises(VultusError, match="0 takes"):
+            model.predict(speech(1.0), template=template(), style=style, num_takes=0, **common)
     with pytest.raises(VultusError, match="style"):
         model.predict(speech(1.0), template=template(), style=style[:9], **common)
     other = Template(Topology(np.zeros((1, 3), np.int32), 4), np.zeros((4, 3), np.float32))
