@@ -1,4 +1,4 @@
-"""The command line: animate | models | styles | data | train.
+"""The command line: animate | models | styles | data | train | evaluate | scorer | figures.
 
 Bad input gets one line on standard error and exit status 2; `--debug` shows the traceback.
 """
@@ -29,7 +29,7 @@ PLUGINS = {
     "figures": "vultus.figures.commands",
 }
 PLUGIN_HELP = {
-    "data": "make, look at and convert the open synthetic corpus",
+    "data": "make and look at the open synthetic corpus; check and convert data sets",
     "train": "train a method from a recipe",
     "evaluate": "score a model or a folder of predictions under a protocol, and compare results",
     "scorer": "train and check the sync and style networks",

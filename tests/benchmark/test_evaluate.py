@@ -313,6 +313,11 @@ def test_a_training_run_speaks(tmp_path: Path, regions: Path) -> None:
     assert 0 < results["metrics"]["lip_mean"]["value"] < 50
     best = run(tmp_path, "best", model=folder, oracle="best-of-n", metrics=["face_mean"])
     assert any("ORACLE best-of-n" in flag for flag in best["flags"])
+    settings = folder / "settings.json"  # of shards, the data set that they were made from
+    settings.write_text(settings.read_text().replace('"trained_on": "toy"', '"trained_on": "vocaset"'))
+    told = run(tmp_path, "shards", model=folder, metrics=["face_mean"], limit=1)
+    assert told["source"]["trained_on"] == "vocaset"
+    settings.write_text(settings.read_text().replace('"trained_on": "vocaset"', '"trained_on": ""'))
     other = replace(toy.toy_protocol(), trained_on="biwi")
     with pytest.raises(VultusError, match="was trained on toy; protocol toy is for biwi"):
         run(tmp_path, "cross", model=folder, protocol=other)

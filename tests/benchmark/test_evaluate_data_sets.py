@@ -100,7 +100,7 @@ def test_synthetic_predictions_of_our_exporter(corpus: Path, tmp_path: Path, kep
         take = Take(motion, head.template, np.zeros((len(motion), 3), np.float32))
         write_npz(take, tmp_path / "p" / f"{clip.name}.npz")
     if kept == "wrong fps":
-        with pytest.raises(VultusError, match="is at 60 fps; the protocol scores at 30"):
+        with pytest.raises(VultusError, match="is at 60 fps; the motion is compared at 30"):
             run(corpus, tmp_path / "out", predictions=tmp_path / "p")
     elif kept == "other face":
         with pytest.raises(VultusError, match="neutral face lies"):

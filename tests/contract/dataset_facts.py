@@ -146,7 +146,7 @@ FACTS: dict[str, Facts] = {
             "train": {"annot_train_0000", "annot_train_0001"},  # the third is too short
             "val": {"annot_val_0000"}, "test": {"annot_test_0000"},
         },
-        {30.0}, ("*.json", "id_template.npy", "annot"),
+        {30.0}, ("*.json", "id_template.npy", "annot", "audio", "audio/test_0000.wav"),
     ),
     "shards": Facts(
         _shards, _VOCASET, {60.0}, ("shards.json", "index.jsonl", "templates", "topologies", "motion", "sound")

@@ -71,6 +71,16 @@ def told(error: pytest.ExceptionInfo[VultusError]) -> str:
     return text
 
 
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_a_check_compares_lengths_only_where_it_is_asked_to(name: str, miniature: Callable[[str], Path]) -> None:
+    """So that `vultus data check`, which compares all of them, tells nothing twice."""
+    root = str(miniature(name))
+    with_lengths, without = (module_findings(name, root, {}, durations=asked) for asked in (True, False))
+    lengths = [line for line in with_lengths if "sound minus motion" in line.what]
+    assert bool(lengths) == (name != "synthetic") and all(line.good for line in lengths)
+    assert [line for line in with_lengths if line not in lengths] == without
+
+
 def test_every_entry_has_its_facts() -> None:
     assert set(FACTS) == set(DATASETS)
 

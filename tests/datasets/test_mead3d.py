@@ -130,7 +130,7 @@ def test_check(root: Path, tmp_path: Path) -> None:
     assert (
         "5 subjects" in text and "no clips of 42 of the 47" in text and f"no sound of the same name: {NO_SOUND}" in text
     )
-    assert "split val: 4 clips; of 4 read, motion minus speech is +0 ms" in text and "FLAME model" in text
+    assert "split val: sound minus motion is +0 ms at most" in text and "FLAME model" in text
     assert all(line.remedy for line in lines if not line.good)
     assert [line.good for line in check(tmp_path / "absent")] == [False]
     broken = build(tmp_path / "mead", flame=False)

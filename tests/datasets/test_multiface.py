@@ -279,8 +279,10 @@ def test_check_tells_what_is_there(copy: Callable[[str], Path]) -> None:
     shutil.rmtree(root / mini.SUBJECTS["test"])
     told = {f.what: f.good for f in multiface.check(root)}
     assert told["split train: 1 sequences"] is True and told["split test: 0 sequences, fewer than 1"] is False
-    assert told["1 sequences whose sound and motion last equally long, within one frame"] is True
-    assert any("differ by more than one frame" in what and mini.SUBJECTS["val"] in what for what in told)
+    lengths = {what.split(":")[0]: (what, good) for what, good in told.items() if "sound minus motion" in what}
+    assert lengths["split train"][1] is True and lengths["split val"][1] is False
+    assert f"1 beyond one frame (33 ms): {mini.SUBJECTS['val']}" in lengths["split val"][0]
+    assert not any("sound minus motion" in f.what for f in multiface.check(root, durations=False))
     assert any(what.startswith("1 left out, no sound: ") for what in told)
     assert sum(what.startswith("neutral face of ") for what in told) == 2
     assert [f.what for f in meshtalk_mm23.check(copy("mm23")) if not f.good] == [

@@ -149,7 +149,7 @@ def test_changed_and_missing_files_are_found(vocaset: Any, tmp_path: Path) -> No
     with pytest.raises(VultusError, match="is missing or changed"):
         data.verify()
     path.write_bytes(bytes(content[:5000]))
-    assert [finding.good for finding in check(tmp_path)] == [True, False]
+    assert [finding.good for finding in check(tmp_path, durations=False)] == [True, False]
     with pytest.raises(VultusError, match="cannot be read"):
         data.split("val")[0].vertices()
     sound = data.split("val")[0].sound_file

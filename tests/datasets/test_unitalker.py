@@ -203,7 +203,9 @@ def test_check(root: Path, tmp_path: Path) -> None:
     lines = check(root)
     text = " | ".join(line.what for line in lines)
     assert all(line.good for line in lines) and "3 identities" in text
-    assert "5 clips of FLAME_5023_vertices, unit m, stored numbers x 1" in text and "split val: 1 clips" in text
+    assert (
+        "5 clips of FLAME_5023_vertices, unit m, stored numbers x 1" in text and "split val: sound minus motion" in text
+    )
     folder = build(tmp_path / "D6", kind="inhouse_blendshape_weight", fps=30)
     (folder / "audio" / "train_0001.wav").unlink()
     (folder / "test.json").unlink()

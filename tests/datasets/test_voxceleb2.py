@@ -235,8 +235,9 @@ def test_check(root: Path, tmp_path: Path) -> None:
     assert all(line.good for line in lines) and len(lines) == 2 + len(SPLITS)
     assert (
         lines[0].what.startswith("vox2_framewise, splits by the rule")
-        and "motion minus speech is +0 ms" in lines[1].what
+        and "sound minus motion is +0 ms" in lines[1].what
     )
+    assert "looked at 8 of 14 sequences" in lines[1].what and len(check(root, durations=False)) == 2
     assert [line.good for line in check(tmp_path)] == [False]
     write_clip(tmp_path, f"dev/{SPEAKERS['train']}/{VIDEOS[0]}/00001", sound=False)
     (tmp_path / "build.json").write_text(json.dumps({"reconstruction": "videowise"}))

@@ -47,7 +47,7 @@ def test_deviation_is_taken_about_the_mean_face_of_each_sequence() -> None:
 def test_half_the_motion_has_half_the_intensity(triangles: bool) -> None:
     data = ToyData(triangles=triangles)
     request = request_of(data, predicted_by="half")
-    figure = made("intensity", request, lambda s, fps: 0.5 * (s.vertices(fps=fps) - s.template.vertices))
+    figure = made("intensity", request, lambda s: 0.5 * (s.vertices() - s.template.vertices))
     values = figure.numbers["mean_standard_deviation"]
     for name in ("all subjects", "s0", "s1", "s2"):
         assert values["predicted"][name] == pytest.approx(0.5 * values["recorded"][name], rel=1e-4)
@@ -60,9 +60,9 @@ def test_error_maps_count_millimetres() -> None:
     request = request_of(ToyData(), predicted_by="shift")
     shift = np.array([0.003, 0.0, 0.004], np.float32)
 
-    def predict(sequence: object, fps: float | None) -> np.ndarray:
+    def predict(sequence: object) -> np.ndarray:
         near = 2.0 if sequence.subject == "s2" else 1.0  # type: ignore[attr-defined]
-        return sequence.vertices(fps=fps) - sequence.template.vertices + near * shift  # type: ignore[attr-defined]
+        return sequence.vertices() - sequence.template.vertices + near * shift  # type: ignore[attr-defined]
 
     figure = made("error_maps", request, predict)
     errors = figure.numbers["mean_error"]

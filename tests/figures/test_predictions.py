@@ -1,4 +1,4 @@
-"""Predicted motion is found under the names that programs write, and refused where it cannot be right."""
+"""Predicted motion is found and refused as `vultus evaluate` does it."""
 
 from __future__ import annotations
 
@@ -9,32 +9,39 @@ import pytest
 from toy_data import ToyData
 
 from vultus.errors import VultusError
-from vultus.figures.predictions import FolderPredictions, same_length
+from vultus.figures.predictions import FolderPredictions
+
+
+def write_npz(path: Path, fps: float, vertices: np.ndarray, template: np.ndarray) -> None:
+    np.savez(
+        path, fps=fps, vertices=vertices, template=template, faces=np.array([[0, 1, 2]], np.int32),
+        head_rotation=np.zeros((len(vertices), 3), np.float32), info="{}",
+    )  # fmt: skip
 
 
 def test_names_and_shapes(tmp_path: Path, toy: ToyData) -> None:
-    one, two, three = toy.sequence(0, 0), toy.sequence(0, 1), toy.sequence(1, 0)
+    one, two, three, four = toy.sequence(0, 0), toy.sequence(0, 1), toy.sequence(1, 0), toy.sequence(2, 0)
     np.save(tmp_path / "s0_00.npy", one.vertices())
     np.save(tmp_path / "s0_01_condition_s2.npy", two.vertices().reshape(30, -1) + 1)
     np.save(tmp_path / "s0_01_condition_s1.npy", two.vertices().reshape(30, -1).astype(np.float64))
-    vertices = three.vertices(fps=50)
-    np.savez(
-        tmp_path / "s1_00.npz", fps=50.0, vertices=vertices, template=toy.template.vertices,
-        faces=np.array([[0, 1, 2]], np.int32), head_rotation=np.zeros((len(vertices), 3), np.float32), info="{}",
-    )  # fmt: skip
-    found = FolderPredictions(tmp_path, [one, two, three])
-    for sequence in (one, two):
-        np.testing.assert_allclose(
-            found.offsets(sequence, None), sequence.vertices() - toy.template.vertices, atol=1e-6
-        )
-    np.testing.assert_allclose(found.offsets(three, None), three.vertices() - toy.template.vertices, atol=1e-6)
+    write_npz(tmp_path / "s1_00.npz", 25.0, three.vertices(), toy.template.vertices)
+    found = FolderPredictions(tmp_path, [one, two, three], None)
+    for sequence in (one, two, three):
+        np.testing.assert_allclose(found.offsets(sequence), sequence.vertices() - toy.template.vertices, atol=1e-6)
     with pytest.raises(VultusError, match=r"no file for 1 of 4 sequences, such as s2_00\.npy"):
-        FolderPredictions(tmp_path, [one, two, three, toy.sequence(2, 0)])
+        FolderPredictions(tmp_path, [one, two, three, four], None)
+    # the subject's own condition, and the first of several takes
+    np.save(tmp_path / "s0_01_condition_s0.npy", two.vertices() + np.float32(0.5))
+    np.save(tmp_path / "s2_00_take_00.npy", four.vertices() + np.float32(0.25))
+    np.save(tmp_path / "s2_00_take_01.npy", four.vertices())
+    found = FolderPredictions(tmp_path, [two, four], None)
+    assert found.offsets(two)[:, -1].min() == pytest.approx(0.5, abs=0.02)
+    assert found.offsets(four)[:, -1].min() == pytest.approx(0.25, abs=0.02)
     with pytest.raises(VultusError, match="no such folder"):
-        FolderPredictions(tmp_path / "absent", [one])
+        FolderPredictions(tmp_path / "absent", [one], None)
 
 
-def test_what_cannot_be_right_is_refused(tmp_path: Path, toy: ToyData) -> None:
+def test_what_cannot_be_right_is_refused_when_the_folder_is_opened(tmp_path: Path, toy: ToyData) -> None:
     sequence, path = toy.sequence(0, 0), tmp_path / "s0_00.npy"
     vertices = sequence.vertices()
     bad = np.array(vertices)
@@ -46,18 +53,18 @@ def test_what_cannot_be_right_is_refused(tmp_path: Path, toy: ToyData) -> None:
     for array, message in cases:
         np.save(path, array)
         with pytest.raises(VultusError, match=message):
-            FolderPredictions(tmp_path, [sequence]).offsets(sequence, None)
+            FolderPredictions(tmp_path, [sequence], None)
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(VultusError, match="not a readable"):
-        FolderPredictions(tmp_path, [sequence]).offsets(sequence, None)
+    with pytest.raises(VultusError, match="cannot be read"):
+        FolderPredictions(tmp_path, [sequence], None)
     path.write_bytes(b"")
-    with pytest.raises(VultusError, match="not a readable"):
-        FolderPredictions(tmp_path, [sequence]).offsets(sequence, None)
-
-
-def test_lengths_may_differ_by_a_frame_or_two() -> None:
-    long, short = np.zeros((100, 2, 3)), np.zeros((98, 2, 3))
-    for pair in ((long, short), (short, long)):
-        assert [len(array) for array in same_length(*pair, "x")] == [98, 98]
-    with pytest.raises(VultusError, match="x has 50 frames and the recording 100"):
-        same_length(long[:50], long, "x")
+    with pytest.raises(VultusError, match="cannot be read"):
+        FolderPredictions(tmp_path, [sequence], None)
+    path.unlink()
+    write_npz(tmp_path / "s0_00.npz", 50.0, sequence.vertices(fps=50), toy.template.vertices)
+    with pytest.raises(VultusError, match="is at 50 fps; the motion is compared at 25"):
+        FolderPredictions(tmp_path, [sequence], None)
+    FolderPredictions(tmp_path, [sequence], 50.0)
+    write_npz(tmp_path / "s0_00.npz", 25.0, vertices, toy.template.vertices + np.float32(0.01))
+    with pytest.raises(VultusError, match="neutral face lies"):
+        FolderPredictions(tmp_path, [sequence], None)

@@ -159,7 +159,9 @@ def open_run(folder: Path, fps: float) -> tuple[Speak, bool, float | None, int, 
     from vultus.train.sources import encoder_maker, measure_functionals
 
     try:
-        data = DataConfig(**json.loads((folder / "settings.json").read_text(encoding="utf-8"))["data"])
+        told = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+        data = DataConfig(**told["data"])
+        trained_on = str(told.get("trained_on") or data.dataset)  # of shards, the data set that they were made from
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise VultusError(
             f"{folder}: settings.json is no run's ({error!r}); expected a run of `vultus train`"
@@ -194,7 +196,7 @@ def open_run(folder: Path, fps: float) -> tuple[Speak, bool, float | None, int, 
         return found
 
     digest = hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()[:12]
-    return speak, composite, data.fps, int(settings["dimensions"]["num_vertices"]), data.dataset, digest
+    return speak, composite, data.fps, int(settings["dimensions"]["num_vertices"]), trained_on, digest
 
 
 def _motion(style: Any, data: Any, by_weights: bool) -> np.ndarray:

@@ -14,56 +14,53 @@ Letters: N takes, T motion frames, V vertices.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vultus.benchmark.prediction_scale import check_scale
 from vultus.benchmark.predictions import LazySamples, Prediction
 from vultus.benchmark.protocol import Protocol
 from vultus.benchmark.styles import StyleChooser
-from vultus.datasets.base import FaceSequence
-from vultus.errors import VultusError
+from vultus.datasets.base import FaceSequence, shortened
+from vultus.errors import VultusError, unknown_name
 from vultus.topology import Template
 
 _NAME = re.compile(r"(?P<name>.+?)(?:_condition_(?P<condition>.+?))?(?:_take_(?P<take>\d+))?")
 _BLOCK = 64
+_SUFFIXES = (".npy", ".npz")
 SAME_FACE = 0.001
 """Metres that the neutral face of an .npz may lie off that of the sequence, mean over vertices."""
 
 
-class PredictionFiles:
-    """A folder of predictions. All files are looked through at once, so that bad ones are known before any work.
+class PredictionFolder:
+    """Finds and reads the predictions in a folder; what evaluation and figures share.
 
     Args:
         folder: of the files.
         sequences: of the split.
-        protocol: tells fps, unit and what to do with conditions.
-        styles: finds the clip that stands for a condition or for the protocol's rule.
-        num_samples: takes at most; None for all.
+        fps: rate of the predictions; None for each sequence's own.
+
+    Attributes:
+        unused: names of the files that belong to no sequence.
 
     Raises:
         VultusError: no such folder, no file that belongs to a sequence, two files for one take.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        sequences: Sequence[FaceSequence],
-        protocol: Protocol,
-        styles: StyleChooser,
-        num_samples: int | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, sequences: Sequence[FaceSequence], fps: float | None) -> None:
         if not folder.is_dir():
             raise VultusError(f"predictions {folder}: no such folder; expected one with SUBJECT_SENTENCE.npy files")
-        self.folder, self.protocol, self.styles, self.num_samples = folder, protocol, styles, num_samples
+        self.folder, self.fps = folder, fps
         names = {sequence.name: sequence.name for sequence in sequences}
         names |= {f"{s.subject}_{s.sentence}": s.name for s in sequences}
         self._files: dict[str, dict[str, dict[int, Path]]] = {}
-        paths = sorted(path for path in folder.iterdir() if path.suffix in (".npy", ".npz"))
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
         for path in paths:
             self._add(path, names)
         if not self._files:
@@ -72,12 +69,8 @@ class PredictionFiles:
                 f"predictions {folder}: {found}, none of them named after a sequence; expected names such as "
                 f"{sequences[0].name}.npy or {sequences[0].name}_condition_SUBJECT.npy"
             )
-        used = sum(len(takes) for of in self._files.values() for takes in of.values())
-        self.unused = len(paths) - used
-        self.about: dict[str, Any] = {
-            "kind": "predictions", "name": folder.resolve().name, "samples": num_samples,
-            "condition": protocol.condition,
-        }  # fmt: skip
+        used = {path for of in self._files.values() for takes in of.values() for path in takes.values()}
+        self.unused = tuple(path.name for path in paths if path not in used)
 
     def _add(self, path: Path, names: dict[str, str]) -> None:
         matched = _NAME.fullmatch(path.stem)
@@ -93,48 +86,42 @@ class PredictionFiles:
             raise VultusError(f"predictions {self.folder}: {takes[take].name} and {path.name} are one take; keep one")
         takes[take] = path
 
-    def conditions(self, sequence: FaceSequence) -> tuple[str, ...]:
-        """See Source; under the rule "own" the subject's own, or the one prediction that names no condition."""
-        found = self._files.get(sequence.name, {})
-        if self.protocol.condition == "own":
-            return tuple(c for c in (sequence.subject, "") if c in found)[:1]
-        return tuple(sorted(found))
+    def all_conditions(self, sequence: FaceSequence) -> tuple[str, ...]:
+        """Conditions in which a sequence was predicted, "" for one that names none; () where it was not predicted."""
+        return tuple(sorted(self._files.get(sequence.name, {})))
 
-    def stamp(self, sequence: FaceSequence, condition: str) -> str:
-        """See Source."""
-        stats = [path.stat() for path in self._paths(sequence, condition)]
-        return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
+    def own_condition(self, sequence: FaceSequence) -> tuple[str, ...]:
+        """The subject's own condition, or the one prediction that names none; () where there is neither."""
+        return tuple(c for c in (sequence.subject, "") if c in self._files.get(sequence.name, {}))[:1]
 
-    def check(self, sequences: Sequence[FaceSequence]) -> None:
-        """Reads every file once; VultusError names the first that is damaged, not finite or of another mesh."""
-        for sequence in sequences:
-            for condition in self.conditions(sequence):
-                for path in self._paths(sequence, condition):
-                    for take in self._open(path, sequence):
-                        for start in range(0, len(take), _BLOCK):
-                            if not np.isfinite(take[start : start + _BLOCK]).all():
-                                raise VultusError(f"{path}: holds NaN or infinite numbers; expected finite coordinates")
+    def paths(self, sequence: FaceSequence, condition: str) -> list[Path]:
+        """The files of a prediction, a take or several in each."""
+        takes = self._files[sequence.name][condition]
+        return [takes[number] for number in sorted(takes)]
 
-    def lengths(self, sequence: FaceSequence, condition: str) -> tuple[int, ...]:
-        """Frames of each take, by the headers of the files."""
-        found = [len(take) for path in self._paths(sequence, condition) for take in self._open(path, sequence)]
-        return tuple(found[: self.num_samples])
+    def check_files(self, sequence: FaceSequence, condition: str) -> None:
+        """Reads every file once.
 
-    def predict(self, sequence: FaceSequence, condition: str, reference: np.ndarray) -> Prediction:
-        """See Source."""
-        makers, lengths = [], []
-        for path in self._paths(sequence, condition):
+        Raises:
+            VultusError: names the first that is damaged, not finite, of another mesh, in another unit, or offsets.
+        """
+        for path in self.paths(sequence, condition):
+            for take in self._open(path, sequence):
+                for start in range(0, len(take), _BLOCK):
+                    if not np.isfinite(take[start : start + _BLOCK]).all():
+                        raise VultusError(f"{path}: holds NaN or infinite numbers; expected finite coordinates")
+                if take.ndim == 3:  # weights of the shipped head know no unit
+                    check_scale(path, take, sequence)
+
+    def takes(self, sequence: FaceSequence, condition: str) -> tuple[list[Callable[[], np.ndarray]], tuple[int, ...]]:
+        """What reads each take, (T, V, 3) float32, and T of each by the headers of the files."""
+        makers: list[Callable[[], np.ndarray]] = []
+        lengths = []
+        for path in self.paths(sequence, condition):
             for number, take in enumerate(self._open(path, sequence)):
                 makers.append(partial(self._vertices, path, number, sequence))
                 lengths.append(len(take))
-        style = self.styles.of_subject(condition) if condition else None
-        if not condition and self.protocol.style == "other_clip":
-            style = self.styles.choose(sequence)
-        return Prediction(condition, LazySamples(makers[: self.num_samples]), tuple(lengths[: self.num_samples]), style)
-
-    def _paths(self, sequence: FaceSequence, condition: str) -> list[Path]:
-        takes = self._files[sequence.name][condition]
-        return [takes[number] for number in sorted(takes)]
+        return makers, tuple(lengths)
 
     def _vertices(self, path: Path, number: int, sequence: FaceSequence) -> np.ndarray:
         values = np.array(self._open(path, sequence)[number], np.float32)
@@ -146,15 +133,17 @@ class PredictionFiles:
 
     def _open(self, path: Path, sequence: FaceSequence) -> list[np.ndarray]:
         """The takes of a file, each (T, V, 3), or (T, K) weights of the shipped head."""
-        if path.suffix == ".npz":
-            return [_from_npz(path, sequence.template, self.protocol.fps)]
+        if path.suffix.lower() == ".npz":
+            return [_from_npz(path, sequence.template, sequence.fps if self.fps is None else self.fps)]
         count = len(sequence.template.vertices)
         try:
             values = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise VultusError(f"{path}: cannot be read ({reason}); expected a .npy of coordinates") from None
-        if values.dtype.kind != "f" or not values.size:
+        if not values.size:
+            raise VultusError(f"{path}: is empty (shape {values.shape}); expected floating-point motion")
+        if values.dtype.kind != "f":
             raise VultusError(f"{path}: holds {values.dtype} of shape {values.shape}; expected floating-point motion")
         if values.ndim == 2 and values.shape[1] == 3 * count:
             values = values.reshape(len(values), count, 3)
@@ -166,6 +155,84 @@ class PredictionFiles:
         return list(values) if values.ndim == 4 else [values]
 
 
+class PredictionFiles(PredictionFolder):
+    """A folder of predictions as a Source of an evaluation.
+
+    Args:
+        folder: see PredictionFolder, which also tells the errors.
+        sequences: of the split.
+        protocol: tells fps, unit and what to do with conditions.
+        styles: finds the clip that stands for a condition or for the protocol's rule.
+        num_samples: takes at most; None for all.
+
+    Attributes:
+        flags: what a reader of the results must know of the folder.
+
+    Raises:
+        VultusError: see PredictionFolder; a condition that names no subject of the data.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sequences: Sequence[FaceSequence],
+        protocol: Protocol,
+        styles: StyleChooser,
+        num_samples: int | None = None,
+    ) -> None:
+        super().__init__(folder, sequences, protocol.fps)
+        self.protocol, self.styles, self.num_samples = protocol, styles, num_samples
+        self.about: dict[str, Any] = {
+            "kind": "predictions", "name": folder.resolve().name, "samples": num_samples,
+            "condition": protocol.condition,
+        }  # fmt: skip
+        self.flags: tuple[str, ...] = ()
+        if self.unused:
+            self.flags = (f"{len(self.unused)} files belong to no sequence, left out: {shortened(self.unused)}",)
+        self._check_conditions()
+
+    def _check_conditions(self) -> None:
+        """Conditions are subjects of the data, where the data hold the subjects that models are trained on."""
+        data = self.styles.data
+        if self.protocol.trained_on or "train" not in data.splits:
+            return
+        asked = {condition for of in self._files.values() for condition in of} - {""}
+        subjects = {sequence.subject for split in data.splits for sequence in data.split(split)} if asked else set()
+        for condition in sorted(asked - subjects):
+            of = next(of for of in self._files.values() if condition in of)
+            raise unknown_name(f"subject in the name of {next(iter(of[condition].values()))}:", condition, subjects)
+
+    def conditions(self, sequence: FaceSequence) -> tuple[str, ...]:
+        """See Source; under the rule "own" the subject's own, or the one prediction that names no condition."""
+        return self.own_condition(sequence) if self.protocol.condition == "own" else self.all_conditions(sequence)
+
+    def stamp(self, sequence: FaceSequence, condition: str) -> str:
+        """See Source."""
+        digests = []
+        for path in self.paths(sequence, condition):
+            with open(path, "rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        return " ".join(digests)
+
+    def check(self, sequences: Sequence[FaceSequence]) -> None:
+        """Reads all files at once, so that bad ones are known before any work; see `check_files`."""
+        for sequence in sequences:
+            for condition in self.conditions(sequence):
+                self.check_files(sequence, condition)
+
+    def lengths(self, sequence: FaceSequence, condition: str) -> tuple[int, ...]:
+        """Frames of each take, by the headers of the files."""
+        return self.takes(sequence, condition)[1][: self.num_samples]
+
+    def predict(self, sequence: FaceSequence, condition: str, reference: np.ndarray) -> Prediction:
+        """See Source."""
+        makers, lengths = self.takes(sequence, condition)
+        style = self.styles.of_subject(condition) if condition else None
+        if not condition and self.protocol.style == "other_clip":
+            style = self.styles.choose(sequence)
+        return Prediction(condition, LazySamples(makers[: self.num_samples]), lengths[: self.num_samples], style)
+
+
 def _from_npz(path: Path, template: Template, fps: float) -> np.ndarray:
     from vultus.export.npz import read_npz
     from vultus.head import load_head
@@ -174,7 +241,7 @@ def _from_npz(path: Path, template: Template, fps: float) -> np.ndarray:
     data = read_npz(path)
     if data.fps != fps:
         raise VultusError(
-            f"{path}: is at {data.fps:g} fps; the protocol scores at {fps:g}; predict it again at {fps:g}"
+            f"{path}: is at {data.fps:g} fps; the motion is compared at {fps:g}; predict it again at {fps:g}"
         )
     if data.weights is not None and template.topology.digest == load_head().topology.digest:
         values = np.zeros((len(data), len(WEIGHT_NAMES)), np.float32)

@@ -75,6 +75,7 @@ class Source(Protocol):
 
     Attributes:
         about: plain JSON values that tell it from others, for results and for resuming.
+        flags: where it has any, lines that results show beside their own; they may change when a run goes on.
     """
 
     about: dict[str, Any]
@@ -84,7 +85,7 @@ class Source(Protocol):
         ...
 
     def stamp(self, sequence: FaceSequence, condition: str) -> str:
-        """Changes when the files do; "" where there are none."""
+        """Changes when the content of the files does; "" where there are none."""
         ...
 
     def predict(self, sequence: FaceSequence, condition: str, reference: np.ndarray) -> Prediction:

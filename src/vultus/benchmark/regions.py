@@ -58,7 +58,8 @@ class Regions:
 def find_regions(template: Template, unit: Unit, folder: str | Path | None = None) -> Regions:
     """The regions that a benchmark scores.
 
-    Lips and their halves come from one source: beside a user's lips, no halves are made up from geometry.
+    Lips and their halves come from one source: beside a user's lips, no halves are made up from geometry, and beside
+    a user's two halves the lips are their union.
 
     Args:
         template: a neutral face; of the first subject, so that one list serves all.
@@ -78,6 +79,8 @@ def find_regions(template: Template, unit: Unit, folder: str | Path | None = Non
     for name, vertices in template.topology.regions.items():
         if name not in regions and len(vertices) and not (name in LIPS and own & set(LIPS)):
             regions[name] = plain(name, vertices, "topology")
+    if "lips" not in regions and {"upper_lip", "lower_lip"} <= regions.keys():
+        regions["lips"] = _union("lips", regions["upper_lip"], regions["lower_lip"])
     if "face" not in regions:
         regions["face"] = plain("face", np.arange(count), "topology")
     refused = ""
@@ -99,13 +102,24 @@ def plain(name: str, vertices: np.ndarray, source: str) -> Region:
     return Region(name, numbers, np.ones(len(numbers), np.float32), source)
 
 
+def _union(name: str, one: Region, other: Region) -> Region:
+    """The vertices of both; of two weights of a vertex, the larger."""
+    numbers = np.union1d(one.vertices, other.vertices)
+    weights = np.zeros(len(numbers), np.float32)
+    for region in (one, other):
+        places = np.searchsorted(numbers, region.vertices)
+        weights[places] = np.maximum(weights[places], region.weights)
+    return Region(name, numbers, weights, f"union of {one.source} and {other.source}")
+
+
 def read_region(path: Path, name: str, num_vertices: int) -> tuple[Region, int]:
     """A region of a file, and how many of its entries repeated an earlier one.
 
-    As many numbers as the mesh has vertices, all in [0, 1], are weights; anything else is vertex numbers.
+    As many numbers as the mesh has vertices, all in [0, 1], are weights; anything else is vertex numbers. Numbers in
+    [0, 1] that repeat are a mask of another mesh: no list names vertices 0 and 1 again and again.
 
     Raises:
-        VultusError: unreadable, empty, not numbers, or numbers that fit neither reading.
+        VultusError: unreadable, empty, not numbers, a mask of another length, or numbers that fit neither reading.
     """
     values = _numbers(path)
     if not len(values):
@@ -113,6 +127,11 @@ def read_region(path: Path, name: str, num_vertices: int) -> tuple[Region, int]:
     if not np.isfinite(values).all() or values.min() < 0:
         raise VultusError(f"{path}: holds NaN, infinite or negative numbers; expected vertex numbers or weights")
     source = f"file {path.name}"
+    if len(values) != num_vertices and values.max() <= 1 and len(np.unique(values)) < len(values):
+        raise VultusError(
+            f"{path}: found {len(values)} values that look like a 0/1 mask, expected {num_vertices}, one for each "
+            "vertex; take the mask that belongs to this topology"
+        )
     if len(values) == num_vertices and values.max() <= 1:
         chosen = np.flatnonzero(values > 0)
         if not len(chosen):
@@ -136,7 +155,7 @@ def _files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise VultusError(f"regions {folder}: no such folder; expected one with lips.txt, upper_face.txt ...")
     found: dict[str, Path] = {}
-    for path in sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES):
+    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
         name = ALIASES.get(path.stem, path.stem)
         if name not in NAMES:
             raise unknown_name(f"region file in {folder}", path.stem, [*NAMES, *ALIASES])
@@ -150,7 +169,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _numbers(path: Path) -> np.ndarray:
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             values = np.load(path, allow_pickle=False)
             if values.dtype.kind not in "biuf":
                 raise ValueError(f"holds {values.dtype}")

@@ -72,6 +72,7 @@ def make_results(
         flags.append(f"ORACLE {oracle}: the style reference was chosen by looking at the truth")
     if missing:
         flags.append(f"{len(missing)} of {len(missing) + sequences} sequences have no prediction and are left out")
+    flags += getattr(source, "flags", ())
     if limit is not None and limit < split:
         flags.append(f"only {sequences} of the split's {split} sequences (--limit)")
     if protocol.sequences and split < protocol.sequences:

@@ -5,19 +5,22 @@ Letters: T motion frames, V vertices. Seconds; metres, except where a form of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from vultus.clock import check_fps, motion_times, resample_at
-from vultus.errors import VultusError
+from vultus.errors import VultusError, unknown_name
 from vultus.speech import Speech
 from vultus.topology import Template
 
 #: Unit of coordinates: metres, or `area` where every mesh was scaled to a surface of 1 (BIWI's npy form).
 Unit = Literal["m", "area"]
+
+_SHOWN = 5  # names in a line about many
 
 
 @runtime_checkable
@@ -37,7 +40,10 @@ class FaceSequence(Protocol):
 
     @property
     def sentence(self) -> str:
-        """What is said, as the data set numbers it; the same for two subjects who say the same words."""
+        """What is said, as the data set numbers it. Two sequences of one subject with equal numbers have equal words.
+
+        Not so between subjects everywhere: each subject of VOCASET has a list of sentences of its own.
+        """
         ...
 
     @property
@@ -101,24 +107,64 @@ class RecordedSequence:
 
     def vertices(self, *, fps: float | None = None) -> np.ndarray:
         """See FaceSequence; a whole fraction of the stored rate takes every k-th frame, as the published code does."""
-        stored = self.read_vertices()
-        expected = (len(self.template.vertices), 3)
-        if stored.ndim != 3 or stored.shape[1:] != expected or not len(stored):
-            raise VultusError(
-                f"{self.source}: {self.name} has motion of shape {stored.shape}; expected (frames, {expected[0]}, 3)"
-            )
-        rate = self.fps if fps is None else check_fps(fps)
-        step = self.fps / rate
-        if step == round(step):
-            stored = stored[:: int(step)]
-        else:
-            count = max(1, round(len(stored) / self.fps * rate))
-            flat = resample_at(np.reshape(stored, (len(stored), -1)), self.fps, 0.0, motion_times(count, rate))
-            stored = flat.reshape(count, *expected)
-        values = np.asarray(stored, np.float32)
-        if not np.isfinite(values).all():
-            raise VultusError(f"{self.source}: {self.name} holds NaN or infinite coordinates; expected finite ones")
-        return values
+        return vertices_at(self, self.read_vertices(), fps)
+
+
+def vertices_at(sequence: Any, stored: np.ndarray, fps: float | None) -> np.ndarray:
+    """Stored motion of a sequence -> (T, V, 3) float32 at `fps`; VultusError where it is not of its mesh or not finite.
+
+    Args:
+        sequence: a FaceSequence.
+        stored: as read, at the sequence's own rate.
+        fps: None for the sequence's own.
+    """
+    subject, expected = f"{sequence.source}: {sequence.name}", sequence.template.vertices.shape
+    if stored.ndim != 3 or stored.shape[1:] != expected or not len(stored):
+        raise VultusError(f"{subject} has motion of shape {stored.shape}; expected (frames, {expected[0]}, 3)")
+    values = at_rate(stored, sequence.fps, fps)
+    if not np.isfinite(values).all():
+        raise VultusError(f"{subject} holds NaN or infinite coordinates; expected finite ones")
+    return values
+
+
+def at_rate(frames: np.ndarray, stored: float, fps: float | None) -> np.ndarray:
+    """(T, ...) at `stored` frames per second -> float32 at `fps`: every k-th frame of a whole fraction, else linear."""
+    rate = stored if fps is None else check_fps(fps)
+    step = stored / rate
+    if step == round(step):
+        return np.asarray(frames[:: int(step)], np.float32)
+    count = max(1, round(len(frames) / stored * rate))
+    flat = resample_at(np.reshape(frames, (len(frames), -1)), stored, 0.0, motion_times(count, rate))
+    return np.asarray(flat, np.float32).reshape(count, *frames.shape[1:])
+
+
+_Sequence = TypeVar("_Sequence")
+
+
+class SplitTable(Generic[_Sequence]):
+    """A data set whose sequences are listed by split when it is opened."""
+
+    name = ""
+    root: Path
+    _by_split: Mapping[str, Sequence[_Sequence]]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that hold sequences."""
+        return tuple(split for split, found in self._by_split.items() if found)
+
+    def split(self, name: str) -> tuple[_Sequence, ...]:
+        """The sequences of a split in a fixed order; VultusError with near misses where it is unknown or empty."""
+        if name not in self.splits:
+            raise unknown_name(f"split of {self.name} at {self.root}", name, self.splits)
+        return tuple(self._by_split[name])
+
+
+def missing(name: str, root: Path, found: str, expected: str) -> VultusError:
+    """The error for a root that is not what a data set needs."""
+    return VultusError(
+        f"{name}: {root} has {found}; expected {expected}; look at it with `vultus data check {name} {root}`"
+    )
 
 
 @dataclass(frozen=True)
@@ -134,3 +180,24 @@ class Finding:
     good: bool
     what: str
     remedy: str = ""
+
+
+def shortened(names: Sequence[str]) -> str:
+    """A list of names for one line.
+
+    >>> shortened(["a", "b"])
+    'a, b'
+    """
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
+    """Name -> why it was left out, turned round.
+
+    >>> by_reason({"a": "no sound", "b": "no sound"})
+    {'no sound': ['a', 'b']}
+    """
+    names: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        names.setdefault(why, []).append(name)
+    return names

@@ -19,18 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
-from vultus.datasets.base import Finding
+from vultus.datasets.base import Finding, missing
 from vultus.datasets.biwi_vl import ARCHIVES, NUM_VERTICES, count_frames, read_frames, sentence_of
-from vultus.datasets.mesh_files import read_mesh
 from vultus.datasets.recorded import (
     FileSequence,
     RecordedDataset,
     check_recorded,
     file_sequence,
     metres_per_unit,
-    missing,
 )
 from vultus.errors import VultusError
+from vultus.readers.mesh_files import read_mesh
 from vultus.topology import Template, Topology
 
 SPEAKERS = ("F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "M1", "M2", "M3", "M4", "M5", "M6")
@@ -181,6 +180,6 @@ def _read(place: Path, scale: float, template: np.ndarray) -> np.ndarray:
     return vertices
 
 
-def check(root: str | Path, templates: str | None = None) -> list[Finding]:
+def check(root: str | Path, templates: str | None = None, *, durations: bool = True) -> list[Finding]:
     """What is at `root`, what is missing, and durations against motion; never raises."""
-    return check_recorded(lambda: Biwi(root, templates=templates), PUBLISHED, PAGE)
+    return check_recorded(lambda: Biwi(root, templates=templates), PUBLISHED, PAGE, durations)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vultus.datasets.base import Finding
+from vultus.datasets.base import Finding, missing
 from vultus.datasets.biwi import FPS, PAGE, PUBLISHED, SPEAKERS, SPLITS, read_neutral, split_of
 from vultus.datasets.biwi_vl import NUM_VERTICES
 from vultus.datasets.recorded import (
@@ -29,11 +29,10 @@ from vultus.datasets.recorded import (
     check_recorded,
     file_sequence,
     find_folder,
-    missing,
     read_array,
 )
-from vultus.datasets.safe_pickle import load_pickle
 from vultus.errors import VultusError
+from vultus.readers.safe_pickle import load_pickle
 from vultus.topology import Template, Topology
 
 MM_PER_UNIT = {
@@ -212,6 +211,6 @@ def _templates(path: Path, topology: Topology) -> dict[str, Template]:
     return found
 
 
-def check(root: str | Path, mesh: str | Path | None = None) -> list[Finding]:
+def check(root: str | Path, mesh: str | Path | None = None, *, durations: bool = True) -> list[Finding]:
     """What is at `root`, what is missing, and durations against motion; never raises."""
-    return check_recorded(lambda: BiwiArea(root, mesh=mesh), PUBLISHED, PAGE)
+    return check_recorded(lambda: BiwiArea(root, mesh=mesh), PUBLISHED, PAGE, durations)

@@ -26,10 +26,9 @@ from vultus.datasets.biwi_area import read_area, surface_area
 from vultus.datasets.biwi_vl import NUM_VERTICES, sentence_of
 from vultus.datasets.recorded import (
     FileSequence,
-    RecordedDataset,
+    ThreeFolders,
     check_recorded,
     file_sequence,
-    find_folder,
     metres_per_unit,
     read_array,
     read_scaled,
@@ -40,7 +39,7 @@ MESH_FOLDERS = ("mesh_sequences", "meshes", "vertices_npy")
 TEMPLATE_FOLDERS = ("templates", "template_regen", "template")
 
 
-class BiwiMM23(RecordedDataset):
+class BiwiMM23(ThreeFolders):
     """The MM'23 layout on disk. train, val and test_b are the paper's training, validation and test lists; the other
     splits, which that code leaves aside, are as in `Biwi`.
 
@@ -55,17 +54,7 @@ class BiwiMM23(RecordedDataset):
     """
 
     name = "biwi_mm23"
-
-    def __init__(
-        self, root: str | Path, *, audio: str | None = None, meshes: str | None = None, templates: str | None = None
-    ) -> None:
-        folder = Path(root)
-        sound_folder = find_folder(self.name, folder, "sound", ["audio"], audio)
-        mesh_folder = find_folder(self.name, folder, "motion", MESH_FOLDERS, meshes)
-        template_folder = find_folder(self.name, folder, "neutral faces", TEMPLATE_FOLDERS, templates)
-        left_out: dict[str, str] = {}
-        found = self._sequences(sound_folder, mesh_folder, template_folder, left_out)
-        super().__init__(folder, found, SPLITS, left_out)
+    mesh_folders, template_folders, order = MESH_FOLDERS, TEMPLATE_FOLDERS, SPLITS
 
     def _sequences(
         self, sounds: Path, meshes: Path, templates: Path, left_out: dict[str, str]
@@ -101,11 +90,17 @@ class BiwiMM23(RecordedDataset):
 
 
 def check(
-    root: str | Path, audio: str | None = None, meshes: str | None = None, templates: str | None = None
+    root: str | Path,
+    audio: str | None = None,
+    meshes: str | None = None,
+    templates: str | None = None,
+    *,
+    durations: bool = True,
 ) -> list[Finding]:
     """What is at `root`, what is missing, and durations against motion; never raises."""
     return check_recorded(
         lambda: BiwiMM23(root, audio=audio, meshes=meshes, templates=templates),
         {split: count for split, count in PUBLISHED.items() if split != "test_a"},
         PAGE,
+        durations,
     )

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from vultus.datasets import DATASETS, open_dataset
-from vultus.datasets.base import Dataset, Finding
+from vultus.datasets.base import Dataset, Finding, by_reason, shortened
 from vultus.datasets.options import read_options
 from vultus.datasets.survey import Progress, SplitSurvey, survey, try_reading
 from vultus.errors import VultusError
@@ -31,7 +31,7 @@ def add_commands(commands: Any) -> None:
         epilog=f"data sets: {names}; their pages are in docs/datasets",
     )
     _common(check)
-    check.add_argument("--fast", action="store_true", help="open no sequence: neither durations nor what is damaged")
+    check.add_argument("--fast", action="store_true", help="open no sequence: neither lengths nor what is damaged")
     check.set_defaults(run=_check)
     convert = commands.add_parser(
         "convert",
@@ -65,7 +65,7 @@ def _check(options: argparse.Namespace) -> int:
     keywords = read_options(options.name, options.option)
     where = f"{options.name} at {options.root}"
     _say(where)
-    told = [] if options.fast else module_findings(options.name, options.root, keywords)
+    told = module_findings(options.name, options.root, keywords, durations=False)  # the survey compares them all
     _show(told)
     try:
         data = open_dataset(options.name, options.root, **keywords)
@@ -86,24 +86,27 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
-def module_findings(name: str, root: str, options: dict[str, Any]) -> list[Finding]:
-    """What the data set's own `check` says; nothing where it has none."""
+def module_findings(name: str, root: str, options: dict[str, Any], *, durations: bool = True) -> list[Finding]:
+    """What the data set's own `check` says; nothing where it has none.
+
+    Args:
+        durations: compare sound and motion too.
+    """
     module = importlib.import_module(DATASETS[name].partition(":")[0])
     check = getattr(module, "check", None)
     if check is None:
         return []
     parameters = inspect.signature(check).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    found: list[Finding] = check(root, **{k: v for k, v in options.items() if takes_all or k in parameters})
+    known = {key: value for key, value in options.items() if takes_all or key in parameters}
+    found: list[Finding] = check(root, **known, durations=durations)
     return found
 
 
 def _readers_remarks(data: Dataset) -> list[Finding]:
     remarks = [Finding(True, str(note)) for note in getattr(data, "notes", ())]
-    left_out: dict[str, str] = getattr(data, "left_out", {})
-    for why in dict.fromkeys(left_out.values()):
-        names = [name for name, reason in left_out.items() if reason == why]
-        remarks.append(Finding(False, f"{len(names)} left out, {why}: {names[0]}{' ...' if names[1:] else ''}"))
+    for why, names in by_reason(getattr(data, "left_out", {})).items():
+        remarks.append(Finding(False, f"{len(names)} left out, {why}: {shortened(names)}"))
     return remarks
 
 
@@ -126,7 +129,7 @@ def _table(found: list[SplitSurvey]) -> None:
             told = (f"{split.seconds / 3600:.2f}", str(split.frames), _gap(split))
         _say(f"  {split.name:14} {split.sequences:9} {split.subjects:8} {told[0]:>7} {told[1]:>9}  {told[2]}")
     for split in found:
-        for gap, _, name in split.beyond[:5]:
+        for gap, _, name in split.beyond()[:5]:
             _say(f"  {split.name}: {name}: sound minus motion is {1000 * gap:+.0f} ms")
         for name, why in list(split.broken.items())[:_SHOWN]:
             _say(f"  {split.name}: {name} cannot be read: {' '.join(why.split())}")
@@ -138,9 +141,10 @@ def _gap(split: SplitSurvey) -> str:
     if split.largest is None:
         return "none could be read"
     gap, frame, name = split.largest
-    if not split.beyond:
+    beyond = split.beyond()
+    if not beyond:
         return f"all within one frame ({1000 * frame:.0f} ms); {1000 * abs(gap):.0f} ms at most"
-    return f"{len(split.beyond)} beyond one frame ({1000 * frame:.0f} ms); {1000 * gap:+.0f} ms at most ({name})"
+    return f"{len(beyond)} beyond one frame ({1000 * frame:.0f} ms); {1000 * gap:+.0f} ms at most ({name})"
 
 
 def _damage(data: Dataset, found: list[SplitSurvey], fast: bool, quiet: bool) -> str | None:

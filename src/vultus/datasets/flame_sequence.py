@@ -8,15 +8,14 @@ Letters: T motion frames, E expression numbers, D = E + 3 (expression, then the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
-from vultus.clock import check_fps, motion_times, resample_at
-from vultus.datasets.base import Finding, Unit
+from vultus.datasets.base import Finding, Unit, at_rate
 from vultus.errors import VultusError
 from vultus.rigs.flame import OBTAIN, FlameModel, FlameRig, load_flame
 from vultus.speech import Speech
@@ -26,8 +25,8 @@ from vultus.topology import Template
 FLAME_FILES = ("flame.pkl", "flame.npz")
 FLAME_VARIABLE = "VULTUS_FLAME"
 
-#: Motion and sound of a clip may differ by this much, ms: a frame or two and a block of the sound's codec.
-MAX_GAP_MS = 100.0
+#: Motion and sound of a clip may differ by this much, seconds: a frame or two and a block of the sound's codec.
+MAX_GAP = 0.1
 
 Neutral = Literal["common", "own"]
 
@@ -134,48 +133,8 @@ class FlameSequence:
         return FlameRig(model, motion.shape[1] - 3).vertices(motion, self.template)
 
 
-def at_rate(rows: np.ndarray, stored: float, fps: float | None) -> np.ndarray:
-    """(T, D) at `stored` -> float32 at `fps`: every k-th row where that is a whole fraction, else linear."""
-    rate = stored if fps is None else check_fps(fps)
-    step = stored / rate
-    if step == round(step):
-        return np.asarray(rows[:: int(step)], np.float32)
-    return resample_at(rows, stored, 0.0, motion_times(max(1, round(len(rows) / step)), rate))
-
-
 def check_neutral(neutral: str) -> Neutral:
     """The option, or VultusError."""
     if neutral == "common" or neutral == "own":
         return neutral  # type: ignore[return-value]
     raise VultusError(f"neutral is {neutral!r}; expected 'common' (zero shape for all) or 'own' (the clip's shape)")
-
-
-class _Timed(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def fps(self) -> float: ...
-    def speech(self) -> Speech: ...
-    def motion(self, *, fps: float | None = None) -> np.ndarray: ...
-
-
-def compare_durations(what: str, clips: Sequence[_Timed], most: int = 32) -> list[Finding]:
-    """Reads up to `most` evenly spaced clips whole and lays motion against sound; for `check`.
-
-    Args:
-        what: begins the line ("split train").
-    """
-    places = sorted({round(float(x)) for x in np.linspace(0, len(clips) - 1, most)}) if len(clips) else []
-    gaps, broken = [], []
-    for clip in (clips[place] for place in places):
-        try:
-            gaps.append((len(clip.motion()) / clip.fps - clip.speech().duration) * 1000)
-        except Exception as error:  # one damaged file is one line, not the end of the check
-            broken.append(Finding(False, f"{clip.name}: {error}", "obtain or make this clip again"))
-    if not gaps:
-        return broken
-    worst = max(gaps, key=abs)
-    good = abs(worst) <= MAX_GAP_MS
-    line = f"{what}: {len(clips)} clips; of {len(gaps)} read, motion minus speech is {worst:+.0f} ms at most"
-    remedy = "" if good else "check that the sound belongs to these clips and that the frame rate is right"
-    return [Finding(good, line, remedy), *broken]

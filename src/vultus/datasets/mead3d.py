@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vultus.datasets.base import Finding
-from vultus.datasets.flame_sequence import FlameSequence, FlameSource, check_neutral, compare_durations
-from vultus.datasets.numpy_files import read_npy
-from vultus.datasets.recorded import shortened
-from vultus.errors import VultusError, unknown_name
+from vultus.datasets.base import Finding, SplitTable, by_reason, shortened
+from vultus.datasets.durations import compare_durations
+from vultus.datasets.flame_sequence import MAX_GAP, FlameSequence, FlameSource, check_neutral
+from vultus.errors import VultusError
+from vultus.readers.numpy_files import read_npy
 from vultus.rigs.flame import NUM_EXPRESSION, NUM_SHAPE, FlameModel
 from vultus.speech import Speech
 
@@ -79,7 +79,7 @@ def split_of(subject: str, sentence: int, emotion: int) -> str | None:
     return next((split for split in ("train", "val", "test") if sentence <= last[split]), None)
 
 
-class Mead3D:
+class Mead3D(SplitTable[FlameSequence]):
     """3DMEAD on disk.
 
     Args:
@@ -115,12 +115,12 @@ class Mead3D:
         self._neutral = check_neutral(neutral)
         self.flame = FlameSource(flame, self.root)
         sounds = {path.stem: path for path in sorted((self.root / "wav").iterdir()) if path.suffix in _SOUNDS}
-        self._clips: dict[str, list[FlameSequence]] = {split: [] for split in SPLITS}
+        self._by_split: dict[str, list[FlameSequence]] = {split: [] for split in SPLITS}
         self.left_out: dict[str, str] = {}
         for path in sorted((self.root / "param").glob("*.npy")):
             clip = self._clip(path, sounds.get(path.stem))
             if isinstance(clip, FlameSequence):
-                self._clips[clip.split].append(clip)
+                self._by_split[clip.split].append(clip)
             else:
                 self.left_out[path.stem] = clip
         if not self.splits:
@@ -153,17 +153,6 @@ class Mead3D:
             labels={"emotion": EMOTIONS[int(emotion)], "intensity": intensity},
         )
 
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits that hold clips."""
-        return tuple(name for name in SPLITS if self._clips[name])
-
-    def split(self, name: str) -> tuple[FlameSequence, ...]:
-        """The clips of a split by name; VultusError where it is unknown."""
-        if name not in self.splits:
-            raise unknown_name(f"split of {self.name} at {self.root}", name, self.splits)
-        return tuple(self._clips[name])
-
 
 def _read(path: Path) -> np.ndarray:
     """(T, 403), memory-mapped."""
@@ -183,7 +172,7 @@ def _read_shape(path: Path) -> np.ndarray:
     return np.asarray(_read(path)[:, :NUM_SHAPE].mean(0), np.float32)
 
 
-def check(root: str | Path, flame: str | Path | None = None) -> list[Finding]:
+def check(root: str | Path, flame: str | Path | None = None, *, durations: bool = True) -> list[Finding]:
     """What is at `root`; reads a few clips of each split. Never raises on a bad folder."""
     try:
         data = Mead3D(root, flame=flame)
@@ -195,9 +184,8 @@ def check(root: str | Path, flame: str | Path | None = None) -> list[Finding]:
     if missing:
         what = f"no clips of {len(missing)} of the 47 published subjects: {shortened(missing)}"
         findings.append(Finding(False, what, f"obtain them, see {PAGE}"))
-    for why in dict.fromkeys(data.left_out.values()):
-        names = [name for name, reason in data.left_out.items() if reason == why]
+    for why, names in by_reason(data.left_out).items():
         findings.append(Finding(False, f"{len(names)} left out, {why}: {shortened(names)}", f"see {PAGE}"))
-    for split in data.splits:
-        findings += compare_durations(f"split {split}", data.split(split), 8)
+    for split in data.splits if durations else ():
+        findings += compare_durations(f"split {split}", data.split(split), f"see {PAGE}", allowed=MAX_GAP, most=8)
     return [*findings, data.flame.finding()]

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vultus.datasets.base import Finding
+from vultus.datasets.base import Finding, missing
 from vultus.datasets.multiface import EXPECTED, PAGE, Multiface
 from vultus.datasets.multiface_meshes import NUM_VERTICES, Reduction
-from vultus.datasets.recorded import check_recorded, missing
+from vultus.datasets.recorded import check_recorded
 from vultus.errors import VultusError
 
 KEPT = 6172
@@ -101,9 +101,14 @@ def _runs_of_numbers(path: Path) -> list[list[int]]:
 
 
 def check(
-    root: str | Path, vertex_list: str | None = None, templates: str | None = None, mesh: str | None = None
+    root: str | Path,
+    vertex_list: str | None = None,
+    templates: str | None = None,
+    mesh: str | None = None,
+    *,
+    durations: bool = True,
 ) -> list[Finding]:
     """What is at `root`, what is missing, and durations against motion; never raises."""
     return check_recorded(
-        lambda: MeshTalk(root, vertex_list=vertex_list, templates=templates, mesh=mesh), EXPECTED, PAGE
+        lambda: MeshTalk(root, vertex_list=vertex_list, templates=templates, mesh=mesh), EXPECTED, PAGE, durations
     )

@@ -25,10 +25,9 @@ from vultus.datasets.meshtalk import KEPT
 from vultus.datasets.multiface import EXPECTED, FPS, HEIGHTS, PAGE, SPLITS, splits_of
 from vultus.datasets.recorded import (
     FileSequence,
-    RecordedDataset,
+    ThreeFolders,
     check_recorded,
     file_sequence,
-    find_folder,
     metres_per_unit,
     read_array,
     read_scaled,
@@ -38,7 +37,7 @@ from vultus.topology import Template, Topology
 TEMPLATE_FOLDERS = ("template_regen", "templates", "template")
 
 
-class MeshTalkMM23(RecordedDataset):
+class MeshTalkMM23(ThreeFolders):
     """The MM'23 layout on disk.
 
     Args:
@@ -52,17 +51,7 @@ class MeshTalkMM23(RecordedDataset):
     """
 
     name = "meshtalk_mm23"
-
-    def __init__(
-        self, root: str | Path, *, audio: str | None = None, meshes: str | None = None, templates: str | None = None
-    ) -> None:
-        folder = Path(root)
-        sound_folder = find_folder(self.name, folder, "sound", ["audio"], audio)
-        mesh_folder = find_folder(self.name, folder, "motion", ["mesh_sequences"], meshes)
-        template_folder = find_folder(self.name, folder, "neutral faces", TEMPLATE_FOLDERS, templates)
-        left_out: dict[str, str] = {}
-        found = self._sequences(sound_folder, mesh_folder, template_folder, left_out)
-        super().__init__(folder, found, SPLITS, left_out)
+    mesh_folders, template_folders, order = ("mesh_sequences",), TEMPLATE_FOLDERS, SPLITS
 
     def _sequences(
         self, sounds: Path, meshes: Path, templates: Path, left_out: dict[str, str]
@@ -96,7 +85,14 @@ class MeshTalkMM23(RecordedDataset):
 
 
 def check(
-    root: str | Path, audio: str | None = None, meshes: str | None = None, templates: str | None = None
+    root: str | Path,
+    audio: str | None = None,
+    meshes: str | None = None,
+    templates: str | None = None,
+    *,
+    durations: bool = True,
 ) -> list[Finding]:
     """What is at `root`, what is missing, and durations against motion; never raises."""
-    return check_recorded(lambda: MeshTalkMM23(root, audio=audio, meshes=meshes, templates=templates), EXPECTED, PAGE)
+    return check_recorded(
+        lambda: MeshTalkMM23(root, audio=audio, meshes=meshes, templates=templates), EXPECTED, PAGE, durations
+    )

@@ -25,9 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vultus.datasets.base import Finding
+from vultus.datasets.base import Finding, missing
 from vultus.datasets.biwi import read_neutral
-from vultus.datasets.mesh_files import read_mesh
 from vultus.datasets.multiface_meshes import NUM_VERTICES, Reduction, frame_slots, read_bin, read_frames, reduce
 from vultus.datasets.recorded import (
     FileSequence,
@@ -35,9 +34,9 @@ from vultus.datasets.recorded import (
     check_recorded,
     file_sequence,
     metres_per_unit,
-    missing,
 )
 from vultus.errors import VultusError
+from vultus.readers.mesh_files import read_mesh
 from vultus.topology import Template, Topology
 
 FPS = 30.0
@@ -191,6 +190,8 @@ def _unusable(folder: Path) -> str:
     return f"more than {MAX_HOLE} frames in a row missing" if hole > MAX_HOLE else ""
 
 
-def check(root: str | Path, templates: str | None = None, mesh: str | None = None) -> list[Finding]:
+def check(
+    root: str | Path, templates: str | None = None, mesh: str | None = None, *, durations: bool = True
+) -> list[Finding]:
     """What is at `root`, what is missing, and durations against motion; never raises."""
-    return check_recorded(lambda: Multiface(root, templates=templates, mesh=mesh), EXPECTED, PAGE)
+    return check_recorded(lambda: Multiface(root, templates=templates, mesh=mesh), EXPECTED, PAGE, durations)

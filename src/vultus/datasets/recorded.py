@@ -5,20 +5,20 @@ Letters: T motion frames, V vertices. Lengths in metres unless a name says other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from vultus.datasets.base import Finding, RecordedSequence, Unit
-from vultus.errors import VultusError, unknown_name
-from vultus.speech import Speech, open_speech
+from vultus.datasets.base import Finding, RecordedSequence, SplitTable, Unit, by_reason, missing, shortened
+from vultus.datasets.durations import compare_durations, sound_seconds
+from vultus.errors import VultusError
+from vultus.speech import Speech
 from vultus.topology import Template
 
 _METRES = {"mm": 0.001, "cm": 0.01, "m": 1.0}
-_SHOWN = 5  # names in a line about many
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,6 +32,10 @@ class FileSequence(RecordedSequence):
 
     sound: Path
     count_frames: Callable[[], int]
+
+    def count_seconds(self) -> float:
+        """Length of the sound, by its header where that tells."""
+        return sound_seconds(self.sound)
 
 
 def file_sequence(
@@ -55,15 +59,13 @@ def file_sequence(
     )  # fmt: skip
 
 
-class RecordedDataset:
+class RecordedDataset(SplitTable[FileSequence]):
     """Sequences by split, in a fixed order.
 
     Attributes:
         left_out: name of a sequence -> why it is in no split.
         notes: remarks of the reading that `vultus data check` shows.
     """
-
-    name = ""
 
     def __init__(
         self, root: Path, sequences: Iterable[FileSequence], order: Sequence[str], left_out: dict[str, str]
@@ -77,24 +79,6 @@ class RecordedDataset:
             why = "; ".join(f"{name} has {reason}" for name, reason in list(left_out.items())[:1])
             found_none = "no sequence with both sound and motion" + (f" ({why})" if why else "")
             raise missing(self.name, root, found_none, "some with both")
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits that hold sequences."""
-        return tuple(split for split, found in self._by_split.items() if found)
-
-    def split(self, name: str) -> tuple[FileSequence, ...]:
-        """The sequences of a split; VultusError with near misses where it is unknown or empty."""
-        if name not in self.splits:
-            raise unknown_name(f"split of {self.name} at {self.root}", name, self.splits)
-        return self._by_split[name]
-
-
-def missing(name: str, root: Path, found: str, expected: str) -> VultusError:
-    """The error for a root that is not what a data set needs."""
-    return VultusError(
-        f"{name}: {root} has {found}; expected {expected}; look at it with `vultus data check {name} {root}`"
-    )
 
 
 def find_folder(name: str, root: Path, what: str, candidates: Sequence[str], chosen: str | None = None) -> Path:
@@ -155,22 +139,46 @@ def metres_per_unit(what: str, vertices: np.ndarray, low: float, high: float, un
     )
 
 
-def shortened(names: Sequence[str]) -> str:
-    """A list of names for one line.
+class ThreeFolders(RecordedDataset):
+    """Sound, motion and neutral faces in a folder each, whose names may be told, as the code of MM'23 lays them out.
 
-    >>> shortened(["a", "b"])
-    'a, b'
+    Attributes:
+        mesh_folders: names of the folder of motion that are looked for.
+        template_folders: those of the folder of neutral faces.
+        order: of the splits.
     """
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+    mesh_folders: Sequence[str]
+    template_folders: Sequence[str]
+    order: Sequence[str]
+
+    def __init__(
+        self, root: str | Path, *, audio: str | None = None, meshes: str | None = None, templates: str | None = None
+    ) -> None:
+        folder = Path(root)
+        sound_folder = find_folder(self.name, folder, "sound", ["audio"], audio)
+        mesh_folder = find_folder(self.name, folder, "motion", self.mesh_folders, meshes)
+        template_folder = find_folder(self.name, folder, "neutral faces", self.template_folders, templates)
+        left_out: dict[str, str] = {}
+        found = self._sequences(sound_folder, mesh_folder, template_folder, left_out)
+        super().__init__(folder, found, self.order, left_out)
+
+    def _sequences(
+        self, sounds: Path, meshes: Path, templates: Path, left_out: dict[str, str]
+    ) -> Iterator[FileSequence]:
+        raise NotImplementedError
 
 
-def check_recorded(open_it: Callable[[], RecordedDataset], expected: Mapping[str, int], page: str) -> list[Finding]:
+def check_recorded(
+    open_it: Callable[[], RecordedDataset], expected: Mapping[str, int], page: str, durations: bool
+) -> list[Finding]:
     """What `vultus data check` says of a data set of recorded meshes; raises nothing.
 
     Args:
         open_it: opens it.
         expected: split -> the least number of sequences that it should hold.
         page: where the documentation tells how to obtain what is missing.
+        durations: compare sound and motion of every sequence.
     """
     try:
         data = open_it()
@@ -182,29 +190,8 @@ def check_recorded(open_it: Callable[[], RecordedDataset], expected: Mapping[str
         wanted = expected.get(split, 0)
         what = f"split {split}: {have} sequences" + (f", fewer than {wanted}" if have < wanted else "")
         findings.append(Finding(have >= wanted, what, "" if have >= wanted else f"obtain the rest, see {page}"))
-    for why in dict.fromkeys(data.left_out.values()):
-        names = [name for name, reason in data.left_out.items() if reason == why]
+    for why, names in by_reason(data.left_out).items():
         findings.append(Finding(False, f"{len(names)} left out, {why}: {shortened(names)}", f"obtain them, see {page}"))
-    return findings + _durations(data)
-
-
-def _durations(data: RecordedDataset) -> list[Finding]:
-    """Sound against motion, by the headers of the files."""
-    unequal, broken, fine = [], [], 0
-    for sequence in {s.name: s for split in data.splits for s in data.split(split)}.values():
-        try:
-            frames = sequence.count_frames()
-            sound = open_speech(sequence.sound)
-            seconds = (sound.expected_samples or sound.num_samples) / 16_000
-        except Exception as error:  # as above: one damaged file is one line, not the end of the check
-            broken.append(Finding(False, f"{sequence.name}: {error}", "replace the file"))
-            continue
-        if abs(frames - seconds * sequence.fps) > 1:
-            unequal.append(f"{sequence.name} ({frames / sequence.fps:.2f} s of motion, {seconds:.2f} s of sound)")
-        else:
-            fine += 1
-    findings = [Finding(True, f"{fine} sequences whose sound and motion last equally long, within one frame")]
-    if unequal:
-        what = f"{len(unequal)} sequences whose sound and motion differ by more than one frame: {shortened(unequal)}"
-        findings.append(Finding(False, what, "check that sound and motion come from the same release"))
-    return findings + broken
+    for split in data.splits if durations else ():
+        findings += compare_durations(f"split {split}", data.split(split), f"obtain it again, see {page}")
+    return findings

@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from vultus.datasets.base import Finding, RecordedSequence, Unit
+from vultus.datasets.base import Finding, Unit, vertices_at
+from vultus.datasets.durations import compare_durations
 from vultus.datasets.shard_index import REMEDY, read_index, read_settings
 from vultus.errors import VultusError, unknown_name
 from vultus.speech import Speech
@@ -98,12 +99,7 @@ class ShardSequence:
 
     def vertices(self, *, fps: float | None = None) -> np.ndarray:
         """See FaceSequence."""
-        template = self.template
-        recorded = RecordedSequence(
-            self.name, self.subject, self.sentence, self.split, self.source, self.fps, template, self.speech,
-            lambda: restore(self.offsets(), template.vertices), self.unit,
-        )  # fmt: skip
-        return recorded.vertices(fps=fps)
+        return vertices_at(self, restore(self.offsets(), self.template.vertices), fps)
 
 
 def restore(offsets: np.ndarray, template: np.ndarray) -> np.ndarray:
@@ -213,7 +209,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check(root: str | Path) -> list[Finding]:
+def check(root: str | Path, *, durations: bool = True) -> list[Finding]:
     """What is at `root` and whether files are missing or cut short; raises nothing."""
     try:
         data = Shards(root)
@@ -226,4 +222,7 @@ def check(root: str | Path) -> list[Finding]:
             path = data.root / record[part]
             if not path.is_file() or path.stat().st_size != record[f"{part}_bytes"]:
                 wrong.append(Finding(False, f"{record[part]} is missing or cut short", REMEDY))
-    return [Finding(True, told), *wrong]
+    findings = [Finding(True, told), *wrong]
+    for split in data.splits if durations else ():
+        findings += compare_durations(f"split {split}", data.split(split), REMEDY)
+    return findings

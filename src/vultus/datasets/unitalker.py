@@ -21,13 +21,13 @@ import numpy as np
 
 from vultus._decode import one_line
 from vultus.clock import check_fps
-from vultus.datasets.base import Finding
-from vultus.datasets.flame_sequence import FlameSource, compare_durations
-from vultus.datasets.numpy_files import read_npy
-from vultus.datasets.recorded import missing, shortened
+from vultus.datasets.base import Finding, missing, shortened
+from vultus.datasets.durations import compare_durations
+from vultus.datasets.flame_sequence import MAX_GAP, FlameSource
 from vultus.datasets.unitalker_clip import UniTalkerSequence
 from vultus.datasets.unitalker_types import PAGE, Annotation, Options, annotation
 from vultus.errors import VultusError, unknown_name
+from vultus.readers.numpy_files import read_npy
 from vultus.rigs.flame import FlameModel
 
 SPLITS = ("train", "val", "test")
@@ -164,7 +164,7 @@ class UniTalker:
         return self._kept[name]
 
 
-def check(root: str | Path, **options: Any) -> list[Finding]:
+def check(root: str | Path, *, durations: bool = True, **options: Any) -> list[Finding]:
     """What is at `root`; reads a few clips of each split. Never raises on a bad folder."""
     try:
         data = UniTalker(root, **options)
@@ -181,7 +181,8 @@ def check(root: str | Path, **options: Any) -> list[Finding]:
             findings.append(Finding(False, what, f"obtain them, see {PAGE}"))
         elif not here:
             findings.append(Finding(False, f"no {split}.json, or none in it", f"obtain it, see {PAGE}"))
-        findings += compare_durations(f"split {split}", [clip for clip in here if clip.name not in set(gone)], 8)
+        whole = [clip for clip in here if clip.name not in set(gone)] if durations else []
+        findings += compare_durations(f"split {split}", whole, f"see {PAGE}", allowed=MAX_GAP, most=8)
     for kind, number in Counter(clip.type.name for clip in clips).items():
         findings.append(next(clip.type for clip in clips if clip.type.name == kind).finding(number))
     return findings

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from vultus.clock import SAMPLE_RATE
-from vultus.datasets.base import RecordedSequence, Unit
-from vultus.datasets.flame_sequence import at_rate
-from vultus.datasets.numpy_files import read_npy
+from vultus.datasets.base import Unit, at_rate, vertices_at
 from vultus.datasets.unitalker_types import PAGE, Annotation
 from vultus.errors import VultusError
+from vultus.readers.numpy_files import read_npy
 from vultus.speech import Speech, SpeechFile, open_speech
 from vultus.topology import Template
 
@@ -71,6 +70,8 @@ class UniTalkerSequence:
 
     def _source(self) -> Speech | SpeechFile:
         """The sound, not cut; samples in an .npy are 16 kHz."""
+        if not self.sound.is_file():
+            raise VultusError(f"{self.source}: {self.name}: no sound {self.sound}; obtain it again, see {PAGE}")
         if self.sound.suffix != ".npy":
             return open_speech(self.sound)
         samples = read_npy(self.sound, self.source, f"obtain it again, see {PAGE}", mapped=False)
@@ -103,9 +104,4 @@ class UniTalkerSequence:
 
     def vertices(self, *, fps: float | None = None) -> np.ndarray:
         """(T, V, 3) float32 in `unit`; VultusError where the annotation needs a file that was not given."""
-        template = self.template
-        recorded = RecordedSequence(
-            self.name, self.subject, self.sentence, self.split, self.source, self.fps, template, self.speech,
-            lambda: self.type.vertices(self.motion()), self.unit,
-        )  # fmt: skip
-        return recorded.vertices(fps=fps)
+        return vertices_at(self, self.type.vertices(self.motion()), fps)

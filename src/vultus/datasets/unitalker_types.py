@@ -22,9 +22,9 @@ import numpy as np
 
 from vultus.datasets.base import Finding, Unit
 from vultus.datasets.flame_sequence import FlameSource
-from vultus.datasets.mesh_files import read_mesh
-from vultus.datasets.numpy_files import read_npz
 from vultus.errors import VultusError, unknown_name
+from vultus.readers.mesh_files import read_mesh
+from vultus.readers.numpy_files import read_npz
 from vultus.topology import Template, Topology
 
 PAGE = "docs/datasets/unitalker.md"

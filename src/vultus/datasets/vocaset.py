@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from vultus.datasets.base import Finding
-from vultus.datasets.safe_pickle import load_npy, load_pickle
+from vultus.datasets.base import Finding, missing
 from vultus.datasets.vocaset_layout import (
     NUM_VERTICES,
     OBTAIN,
@@ -34,10 +33,10 @@ from vultus.datasets.vocaset_layout import (
     as_vertices,
     check_layout,
     find_topology,
-    missing,
     text_keys,
 )
 from vultus.errors import VultusError
+from vultus.readers.safe_pickle import load_npy, load_pickle
 from vultus.speech import Speech
 from vultus.topology import Template, Topology
 
@@ -159,7 +158,9 @@ def _speech(entry: Any, name: str) -> Speech:
     return Speech.from_array(*_sound_of(entry, name), name)
 
 
-def check(root: str | Path, protocol: str = "voca", mesh: str | Path | None = None) -> list[Finding]:
+def check(
+    root: str | Path, protocol: str = "voca", mesh: str | Path | None = None, *, durations: bool = True
+) -> list[Finding]:
     """What is at `root`, what is missing and how to obtain it, durations against motion; raises nothing."""
     folder = Path(root)
     there = {file: (folder / file).is_file() for file in FILES}
@@ -168,4 +169,4 @@ def check(root: str | Path, protocol: str = "voca", mesh: str | Path | None = No
         there = {f"{FILES[0]}: {frames} frames of {NUM_VERTICES} vertices": there.pop(FILES[0]), **there}
     except VultusError:
         pass  # opening tells it
-    return check_layout(folder, there, lambda: Vocaset(folder, protocol=protocol, mesh=mesh))
+    return check_layout(there, lambda: Vocaset(folder, protocol=protocol, mesh=mesh), durations)

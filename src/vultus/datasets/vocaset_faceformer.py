@@ -18,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vultus.datasets.base import Finding
-from vultus.datasets.safe_pickle import load_npy
+from vultus.datasets.base import Finding, missing
 from vultus.datasets.vocaset import read_templates
 from vultus.datasets.vocaset_layout import (
     OBTAIN,
@@ -29,8 +28,8 @@ from vultus.datasets.vocaset_layout import (
     as_vertices,
     check_layout,
     find_topology,
-    missing,
 )
+from vultus.readers.safe_pickle import load_npy
 
 PARTS = ("vertices_npy", "wav", "templates.pkl")
 
@@ -79,7 +78,9 @@ def _read(path: Path) -> np.ndarray:
     return as_vertices(load_npy(path, what=VocasetFaceFormer.name), f"{VocasetFaceFormer.name}: '{path}'")
 
 
-def check(root: str | Path, protocol: str = "faceformer", mesh: str | Path | None = None) -> list[Finding]:
+def check(
+    root: str | Path, protocol: str = "faceformer", mesh: str | Path | None = None, *, durations: bool = True
+) -> list[Finding]:
     """What is at `root`, what is missing and how to obtain it, durations against motion; raises nothing."""
     folder = _folder(Path(root))
     there = {
@@ -87,4 +88,4 @@ def check(root: str | Path, protocol: str = "faceformer", mesh: str | Path | Non
         "wav/": (folder / "wav").is_dir(),
         "templates.pkl": (folder / "templates.pkl").is_file(),
     }
-    return check_layout(folder, there, lambda: VocasetFaceFormer(root, protocol=protocol, mesh=mesh))
+    return check_layout(there, lambda: VocasetFaceFormer(root, protocol=protocol, mesh=mesh), durations)

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from vultus.datasets.base import Finding, RecordedSequence
-from vultus.datasets.mesh_files import read_mesh
+from vultus.datasets.base import Finding, RecordedSequence, SplitTable, by_reason, missing, shortened
+from vultus.datasets.durations import compare_durations, sound_seconds
 from vultus.errors import VultusError, unknown_name
-from vultus.speech import Speech, open_speech
+from vultus.readers.mesh_files import read_mesh
+from vultus.speech import Speech
 from vultus.topology import Template, Topology
 
 #: All subjects in the order of their one-hot numbers: eight of training, two of validation, two of the test.
@@ -69,7 +70,11 @@ class Sound:
     @classmethod
     def file(cls, path: Path) -> Sound | None:
         """The sound in a file; None where it is not there."""
-        return cls(functools.partial(_seconds, path), functools.partial(Speech.load, path)) if path.is_file() else None
+        return (
+            cls(functools.partial(sound_seconds, path), functools.partial(Speech.load, path))
+            if path.is_file()
+            else None
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,7 +90,7 @@ class VocasetSequence(RecordedSequence):
     count_seconds: Callable[[], float]
 
 
-class VocasetLayout:
+class VocasetLayout(SplitTable[VocasetSequence]):
     """VOCASET in some layout, by split; each class of a layout says where things are.
 
     Attributes:
@@ -96,7 +101,6 @@ class VocasetLayout:
         notes: remarks that `vultus data check` shows.
     """
 
-    name = ""
     subjects = SUBJECTS
 
     def __init__(
@@ -137,28 +141,6 @@ class VocasetLayout:
             name, subject, sentence, split, self.name, FPS, template, sound.read, read,
             count_frames=motion.count, count_seconds=sound.seconds,
         )  # fmt: skip
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits that hold sequences."""
-        return tuple(split for split, found in self._by_split.items() if found)
-
-    def split(self, name: str) -> tuple[VocasetSequence, ...]:
-        """The sequences of a split: subjects in one-hot order, sentences in the order of their numbers.
-
-        Raises:
-            VultusError: no such split, or an empty one.
-        """
-        if name not in self.splits:
-            raise unknown_name(f"split of {self.name} at {self.root}", name, self.splits)
-        return self._by_split[name]
-
-
-def missing(name: str, root: Path, found: str, expected: str) -> VultusError:
-    """The error for a root that is not what a layout needs."""
-    return VultusError(
-        f"{name}: {root} has {found}; expected {expected}; look at it with `vultus data check {name} {root}`"
-    )
 
 
 def text_keys(table: Any, what: str, step: str = OBTAIN) -> dict[str, Any]:
@@ -222,18 +204,13 @@ def _checked(what: str, read: Callable[[], np.ndarray], template: np.ndarray) ->
     return vertices
 
 
-def _seconds(path: Path) -> float:
-    sound = open_speech(path)
-    return (sound.expected_samples or sound.num_samples) / 16_000
-
-
-def check_layout(root: str | Path, wanted: Mapping[str, bool], open_it: Callable[[], VocasetLayout]) -> list[Finding]:
+def check_layout(wanted: Mapping[str, bool], open_it: Callable[[], VocasetLayout], durations: bool) -> list[Finding]:
     """The lines of a check; raises nothing.
 
     Args:
-        root: the folder.
-        wanted: file or folder under it -> whether it is there.
+        wanted: file or folder under the root -> whether it is there.
         open_it: opens the data set.
+        durations: compare sound and motion of every sequence.
     """
     findings = [Finding(there, f"{'' if there else 'no '}{n}", "" if there else OBTAIN) for n, there in wanted.items()]
     if not all(wanted.values()):
@@ -247,31 +224,12 @@ def check_layout(root: str | Path, wanted: Mapping[str, bool], open_it: Callable
         have, all_of_it = len(data._by_split[split]), len(SPLITS[split]) * (last - first + 1)
         what = f"split {split} (protocol {data.protocol}): {have} sequences of {all_of_it} possible"
         findings.append(Finding(have > 0, what, "" if have else OBTAIN))
-    for why in dict.fromkeys(data.left_out.values()):
-        names = [name for name, reason in data.left_out.items() if reason == why]
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    for why, names in by_reason(data.left_out).items():
         few = len(names) <= _FEW
-        findings.append(Finding(few, f"{len(names)} skipped, {why}: {shown}", "" if few else OBTAIN))
+        findings.append(Finding(few, f"{len(names)} skipped, {why}: {shortened(names)}", "" if few else OBTAIN))
     if not len(next(iter(data._by_split[data.splits[0]])).template.topology.faces):
         step = "put VOCA's template/FLAME_sample.ply into the folder or pass mesh=FILE"
         findings.append(Finding(False, "no mesh: the triangles are unknown, pictures cannot be drawn", step))
-    return findings + _durations(data)
-
-
-def _durations(data: VocasetLayout) -> list[Finding]:
-    gaps: dict[str, float] = {}
-    broken = []
-    for sequence in (s for split in data.splits for s in data.split(split)):
-        try:
-            gaps[sequence.name] = abs(sequence.count_seconds() - sequence.count_frames() / FPS)
-        except Exception as error:  # as above: one damaged file is one line, not the end of the check
-            broken.append(Finding(False, f"{sequence.name}: {error}", OBTAIN))
-    if not gaps:
-        return broken
-    worst = max(gaps, key=lambda name: gaps[name])
-    unequal = sum(gap > _MAX_GAP for gap in gaps.values())
-    what = f"sound and motion of {len(gaps)} sequences: differ by {1000 * gaps[worst]:.0f} ms at most ({worst})"
-    if unequal:
-        what += f", {unequal} by more than {1000 * _MAX_GAP:g} ms"
-    step = "take sound and motion from the same release; lengths in 60 frames per second" if unequal else ""
-    return [Finding(not unequal, what, step), *broken]
+    for split in data.splits if durations else ():
+        findings += compare_durations(f"split {split}", data.split(split), OBTAIN, allowed=_MAX_GAP)
+    return findings

@@ -20,9 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from vultus.datasets.base import Finding
-from vultus.datasets.mesh_files import read_mesh
-from vultus.datasets.safe_pickle import load_pickle
+from vultus.datasets.base import Finding, missing
 from vultus.datasets.vocaset_layout import (
     OBTAIN,
     SUBJECTS,
@@ -33,9 +31,10 @@ from vultus.datasets.vocaset_layout import (
     as_vertices,
     check_layout,
     find_topology,
-    missing,
     text_keys,
 )
+from vultus.readers.mesh_files import read_mesh
+from vultus.readers.safe_pickle import load_pickle
 from vultus.topology import Template
 
 PARTS = ("verts_data.pkl", "audio", "templates")
@@ -94,7 +93,9 @@ def _read(tensor: Any, what: str) -> np.ndarray:
     return np.require(as_vertices(tensor, what), requirements="A")
 
 
-def check(root: str | Path, protocol: str = "mm23", mesh: str | Path | None = None) -> list[Finding]:
+def check(
+    root: str | Path, protocol: str = "mm23", mesh: str | Path | None = None, *, durations: bool = True
+) -> list[Finding]:
     """What is at `root`, what is missing and how to obtain it, durations against motion; raises nothing."""
     folder = Path(root)
     there = {
@@ -102,4 +103,4 @@ def check(root: str | Path, protocol: str = "mm23", mesh: str | Path | None = No
         "audio/": (folder / "audio").is_dir(),
         "templates/": (folder / "templates").is_dir(),
     }
-    return check_layout(folder, there, lambda: VocasetMM23(root, protocol=protocol, mesh=mesh))
+    return check_layout(there, lambda: VocasetMM23(root, protocol=protocol, mesh=mesh), durations)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from vultus.clock import SAMPLE_RATE
-from vultus.datasets.numpy_files import read_npz
 from vultus.datasets.vox2_splits import ClipName
 from vultus.errors import VultusError
+from vultus.readers.numpy_files import read_npz
 from vultus.speech import Speech
 
 FPS = 25.0

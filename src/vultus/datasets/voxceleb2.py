@@ -24,7 +24,8 @@ from typing import Any, overload
 
 from vultus._decode import one_line
 from vultus.datasets.base import Finding
-from vultus.datasets.flame_sequence import FlameSequence, FlameSource, check_neutral, compare_durations
+from vultus.datasets.durations import compare_durations
+from vultus.datasets.flame_sequence import MAX_GAP, FlameSequence, FlameSource, check_neutral
 from vultus.datasets.vox2_clip import FPS, PAGE, ClipFiles
 from vultus.datasets.vox2_splits import SPARE, SPLITS, ClipName, check_lists, draw, split_by_rule
 from vultus.errors import VultusError, unknown_name
@@ -209,7 +210,7 @@ def _scan(root: Path) -> Iterator[ClipName]:
                     yield ClipName.parse(name, f"vox2: {root}")
 
 
-def check(root: str | Path, **options: Any) -> list[Finding]:
+def check(root: str | Path, *, durations: bool = True, **options: Any) -> list[Finding]:
     """What is at `root`, of either kind; reads a few clips of each split. Never raises on a bad folder."""
     kind: type[VoxCeleb2] = FramewiseVoxCeleb2
     try:
@@ -226,6 +227,6 @@ def check(root: str | Path, **options: Any) -> list[Finding]:
     for split in SPLITS:
         if split not in data.splits:
             findings.append(Finding(False, f"split {split} is empty", f"see {PAGE} for what each split needs"))
-        else:
-            findings += compare_durations(f"split {split}", data.split(split), 8)
+        elif durations:
+            findings += compare_durations(f"split {split}", data.split(split), f"see {PAGE}", allowed=MAX_GAP, most=8)
     return [*findings, data.flame.finding()]

@@ -84,21 +84,21 @@ def run_figures(options: argparse.Namespace) -> int:
 def make_figures(
     request: Request,
     makers: dict[str, FigureMaker],
-    predict: Callable[[FaceSequence, float | None], np.ndarray] | None,
+    predict: Callable[[FaceSequence], np.ndarray] | None,
     *,
     quiet: bool = True,
 ) -> list[Figure]:
     """Reads every sequence once for all figures, one at a time, and draws.
 
     Args:
-        predict: gives (T, V, 3) offsets for a sequence at a rate, or None.
+        predict: gives (T, V, 3) offsets for a sequence at the rate of the request, or None.
 
     Raises:
         VultusError: a sequence of another topology or unit; a prediction that does not fit.
     """
     from tqdm import tqdm
 
-    from vultus.figures.predictions import same_length
+    from vultus.benchmark.examples import common_length
 
     readers = [maker for maker in makers.values() if maker.reads_motion]
     sequences = request.sequences if readers else []
@@ -114,7 +114,10 @@ def make_figures(
         offsets = sequence.vertices(fps=request.fps) - np.asarray(template, np.float32)
         prediction = None
         if predict is not None:
-            prediction, offsets = same_length(predict(sequence, request.fps), offsets, sequence.name)
+            prediction = predict(sequence)
+            rate = sequence.fps if request.fps is None else request.fps
+            common = common_length(sequence.name, (len(prediction),), len(offsets), rate)
+            prediction, offsets = prediction[:common], offsets[:common]
         for maker in readers:
             maker.add(sequence, offsets, prediction)
     finished = []
@@ -175,7 +178,7 @@ def choose_sequences(
     return chosen
 
 
-def _request(options: argparse.Namespace) -> tuple[Request, Callable[[FaceSequence, float | None], np.ndarray] | None]:
+def _request(options: argparse.Namespace) -> tuple[Request, Callable[[FaceSequence], np.ndarray] | None]:
     name, colon, root = options.data.partition(":")
     if not (name and colon and root):
         raise VultusError(f"--data is '{options.data}'; expected SET:ROOT, as synthetic:my-corpus")
@@ -189,11 +192,11 @@ def _request(options: argparse.Namespace) -> tuple[Request, Callable[[FaceSequen
     if options.predictions is not None:
         from vultus.figures.predictions import FolderPredictions
 
-        predictor = FolderPredictions(options.predictions, sequences)
+        predictor = FolderPredictions(options.predictions, sequences, fps)
     elif options.model is not None and not (Path(options.model) / "settings.json").is_file():
         from vultus.figures.models import ModelPredictions
 
-        predictor = ModelPredictions(options.model, sequences)
+        predictor = ModelPredictions(options.model, sequences, fps)
     request = Request(
         sequences=sequences,
         template=sequences[0].template,

@@ -62,9 +62,11 @@ class ModelPredictions:
     Args:
         source: name or folder of a bundle.
         sequences: among which references are looked for.
+        fps: rate of the predictions; None for each sequence's own.
     """
 
-    def __init__(self, source: str | Path, sequences: Sequence[FaceSequence]) -> None:
+    def __init__(self, source: str | Path, sequences: Sequence[FaceSequence], fps: float | None) -> None:
+        self._fps = fps
         self._model = runnable(source, sequences[0].template.topology, asked=True)
         self._of: dict[str, list[FaceSequence]] = {}
         for sequence in sequences:
@@ -72,8 +74,9 @@ class ModelPredictions:
                 self._of.setdefault(sequence.subject, []).append(sequence)
         self.label = f"model '{self._model.name}', style of another sequence of the subject"
 
-    def offsets(self, sequence: FaceSequence, fps: float | None) -> np.ndarray:
-        """(T, V, 3) offsets from the sequence's template, in the unit of the data."""
+    def offsets(self, sequence: FaceSequence) -> np.ndarray:
+        """(T, V, 3) offsets from the sequence's template, in the unit of the data; no longer than the recording."""
+        from vultus.benchmark.examples import count_frames
         from vultus.clock import resample_motion
 
         style = None
@@ -81,12 +84,12 @@ class ModelPredictions:
         others = [s for s in others if s.sentence != sequence.sentence] or others
         composite = getattr(getattr(self._model, "network", None), "config", {}).get("composite", False)
         if others and composite:
-            style = style_clip(others[hash_of(sequence.name) % len(others)], fps)
+            style = style_clip(others[hash_of(sequence.name) % len(others)], self._fps)
         template = sequence.template
         (motion,) = self._model.predict(sequence.speech(), style=style, template=template)
-        rate = sequence.fps if fps is None else fps
+        rate = sequence.fps if self._fps is None else self._fps
         count = max(1, round(len(motion.values) / motion.fps * rate))
-        values = resample_motion(motion.values, motion.fps, rate, count)
+        values = resample_motion(motion.values, motion.fps, rate, count)[: count_frames(sequence, rate)]
         moved: np.ndarray = motion.rig.vertices(values, template) - template.vertices
         return moved
 

@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 
 from vultus.errors import VultusError
+from vultus.readers.numpy_files import read_npz
+from vultus.readers.safe_pickle import load_pickle
 from vultus.topology import Template, Topology
 
 #: Joints of FLAME in the order of the pose; left and right are the subject's.
@@ -223,13 +225,8 @@ def load_flame(path: str | Path) -> FlameModel:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    # Imported here: reading files of strangers is the data sets' matter, and only this function needs it.
     if path.suffix == ".npz":
-        from vultus.datasets.numpy_files import read_npz
-
         return read_npz(path, "flame", OBTAIN, _KEYS)
-    from vultus.datasets.safe_pickle import load_pickle
-
     content = load_pickle(path, what="flame")
     if not isinstance(content, dict):
         raise VultusError(

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Adds `data` and its subcommands; each sets `run`, a function of the parsed options."""
     data = subparsers.add_parser(
-        "data", help="make, look at and convert the open synthetic corpus", description="The open synthetic corpus."
+        "data",
+        help="make and look at the open synthetic corpus; check and convert data sets",
+        description="The open synthetic corpus (synthesize, preview, export, info, fetch), and any data set that "
+        "vultus reads: what it holds and what it lacks (check), and our own form of it for fast training (convert).",
     )
     commands = data.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from vultus.datasets.base import RecordedSequence
-from vultus.datasets.survey import count_frames
+from vultus.datasets.durations import count_frames
 from vultus.errors import VultusError
 
 if TYPE_CHECKING:

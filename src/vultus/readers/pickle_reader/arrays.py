@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from vultus.datasets.pickle_reader.base import Budget, Name, Refused, Unbuilt, shown
 from vultus.errors import VultusError
+from vultus.readers.pickle_reader.base import Budget, Name, Refused, Unbuilt, shown
 
 #: Arrays of fewer bytes are copied (writable, aligned); larger ones stay views of the file.
 COPIED = 1 << 20

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vultus.datasets.mesh_files import read_mesh
 from vultus.errors import VultusError
 from vultus.head import load_head
+from vultus.readers.mesh_files import read_mesh
 
 SQUARE = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.5], [2, 0.5, -1e-3]])
 TRIANGLES = [[0, 1, 2], [0, 2, 3], [1, 4, 2]]  # a square, cut at its first corner, and a triangle

@@ -22,10 +22,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "datasets"))
+
 from miniature_vocaset import python2
 
-from vultus.datasets.safe_pickle import ChumpyArray, SparseMatrix, load_npy, load_pickle, to_array
 from vultus.errors import VultusError
+from vultus.readers.safe_pickle import ChumpyArray, SparseMatrix, load_npy, load_pickle, to_array
 
 PROTOCOLS = range(6)
 

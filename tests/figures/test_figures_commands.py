@@ -68,6 +68,17 @@ def test_predictions_of_a_folder(toys: ToyData, tmp_path: Path) -> None:
     assert errors["mean_error"]["s1"] == pytest.approx(np.sqrt(3), rel=1e-3) and errors["predictions"] == "folder p"
 
 
+def test_lengths_may_differ_by_two_frames(toys: ToyData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "p").mkdir()
+    arguments = ["figures", "error-maps", "--data", "toy:ROOT", "--predictions", str(tmp_path / "p"), "--quiet"]
+    for missing, status in ((2, 0), (3, 2)):
+        for sequence in toys.split("test"):
+            np.save(tmp_path / "p" / f"{sequence.name}.npy", sequence.vertices()[: 30 - missing])
+        assert main([*arguments, "--out", str(tmp_path / f"o{missing}")]) == status
+    error = capsys.readouterr().err
+    assert "prediction of s0_00 has 27 frames, its recording 30 at 25 fps" in error and error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -85,7 +96,10 @@ def test_predictions_of_a_folder(toys: ToyData, tmp_path: Path) -> None:
         (["intensity", "--data", "toy:ROOT", "--model", "base"], "speaks with 5946 vertices"),
         (["error_maps", "--data", "toy:ROOT"], "needs predictions"),
         (["styles", "--data", "toy:ROOT"], "name a model for this topology"),
-        (["activated_regions", "--data", "toy:ROOT", "--model", "base", "--predictions", "."], "no file for"),
+        (
+            ["activated_regions", "--data", "toy:ROOT", "--model", "base", "--predictions", "."],
+            "none of them named after",
+        ),
         (["subjects_map", "--data", "toy:ROOT", "--limit", "3"], "5 sequences or more"),
     ],
 )

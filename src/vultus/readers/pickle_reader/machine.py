@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vultus.datasets.pickle_reader.base import Budget, Name, Refused, Unbuilt, Unfinished, shown
+from vultus.readers.pickle_reader.base import Budget, Name, Refused, Unbuilt, Unfinished, shown
 
 _LONGEST = 1 << 16  # bytes; longer ones stay in the file until it is known what they are
 # Operations that carry data of a length: operation -> (how the length is written, what the data are).

@@ -42,7 +42,8 @@ def test_check_says_what_is_there_and_counts_each_split(root: Path, capsys: pyte
     assert "ok       templates.pkl" in out and "missing  126 skipped" in out and "voca.is.tue.mpg.de" in out
     rows = {line.split()[0]: line.split()[1:5] for line in out.splitlines() if line.split()[:1] in (["train"], ["val"])}
     assert rows == {"train": ["7", "2", "0.00", "108"], "val": ["1", "1", "0.00", "24"]}
-    assert "all within one frame (17 ms)" in out
+    assert "all within one frame (17 ms)" in out and "sound minus motion" not in out  # lengths are told once
+    assert "split train (protocol faceformer): 7 sequences of 320 possible" in out
     assert out.splitlines()[-1].endswith("can be used; 2 things to look at, see above")
 
 
@@ -64,8 +65,9 @@ def test_fast_opens_no_sequence(root: Path, capsys: pytest.CaptureFixture[str]) 
     for path in (*(root / "wav").glob("*"), *(root / "vertices_npy").glob("*")):
         path.write_bytes(b"")
     status, out, _ = run(capsys, "check", "vocaset_faceformer", str(root), "--fast")
-    assert status == 0 and "not looked at" in out and "126 left out" in out
+    assert status == 0 and "not looked at" in out and "126 skipped" in out
     assert any(line.split()[:3] == ["train", "7", "2"] for line in out.splitlines())
+    assert "split train (protocol faceformer): 7 sequences of 320 possible" in out
     status, out, error = run(capsys, "check", "vocaset_faceformer", str(root))
     assert status == 2 and "no sequence of split train can be read" in error and error.count("\n") == 1
 
@@ -185,7 +187,7 @@ def test_a_survey_counts_what_was_written(root: Path) -> None:
     assert calls == [(n, 12) for n in range(1, 13)]
     train = found["train"]
     assert (train.sequences, train.subjects, train.frames) == (7, 2, 108)
-    assert train.seconds == pytest.approx(108 / 60) and train.beyond == [] and train.broken == {}
+    assert train.seconds == pytest.approx(108 / 60) and train.beyond() == [] and train.broken == {}
     assert train.largest is not None and abs(train.largest[0]) < 1e-3
     assert try_reading(data) is None
     for subject, told in ((miniature_vocaset.SPOKEN_BY[0], None), (miniature_vocaset.SPOKEN_BY[2], "split val")):

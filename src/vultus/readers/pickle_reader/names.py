@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from typing import Any
 
-from vultus.datasets.pickle_reader import arrays, tensors
-from vultus.datasets.pickle_reader.base import Budget, Name, Refused
-from vultus.datasets.pickle_reader.machine import check_key
+from vultus.readers.pickle_reader import arrays, tensors
+from vultus.readers.pickle_reader.base import Budget, Name, Refused
+from vultus.readers.pickle_reader.machine import check_key
 
 _LATIN1 = ("latin1", "latin-1", "iso-8859-1")
 

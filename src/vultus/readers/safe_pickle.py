@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from vultus.datasets.pickle_reader.arrays import ChumpyArray, SparseMatrix
-from vultus.datasets.pickle_reader.base import Budget, Refused
-from vultus.datasets.pickle_reader.machine import Machine, finished
-from vultus.datasets.pickle_reader.names import NAMES
 from vultus.errors import VultusError
+from vultus.readers.pickle_reader.arrays import ChumpyArray, SparseMatrix
+from vultus.readers.pickle_reader.base import Budget, Refused
+from vultus.readers.pickle_reader.machine import Machine, finished
+from vultus.readers.pickle_reader.names import NAMES
 
 __all__ = ["ChumpyArray", "SparseMatrix", "load_npy", "load_pickle", "to_array"]
 

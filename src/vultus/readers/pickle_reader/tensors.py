@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from vultus.datasets.pickle_reader.arrays import COPIED, as_buffer, as_shape
-from vultus.datasets.pickle_reader.base import Budget, Name, Refused, Unfinished
-from vultus.datasets.pickle_reader.machine import Machine
+from vultus.readers.pickle_reader.arrays import COPIED, as_buffer, as_shape
+from vultus.readers.pickle_reader.base import Budget, Name, Refused, Unfinished
+from vultus.readers.pickle_reader.machine import Machine
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 _TYPES = {

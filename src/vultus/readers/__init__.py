@@ -1,0 +1,1 @@
+"""Readers of files from strangers: pickles that are never executed, arrays without objects, meshes."""

@@ -1,0 +1,1 @@
+"""The parts of the reader of untrusted pickles; its one door is vultus.readers.safe_pickle."""
