@@ -46,6 +46,14 @@ class OneLineParser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status."""
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:  # wherever it strikes, an import or the handling of an error included
+        sys.stderr.write("vultus: interrupted; nothing half-written was left\n")
+        return 130
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser(arguments)
     options = parser.parse_args(arguments)
@@ -57,9 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         return int(options.run(options) or 0)
-    except KeyboardInterrupt:
-        sys.stderr.write("vultus: interrupted; nothing half-written was left\n")
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
