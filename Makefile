@@ -39,9 +39,12 @@ format: $(VENV)/.dev  ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 
 MODELS ?= base
-results: $(VENV)/.dev ## regenerate docs/results.md (VULTUS_REAL_DATA names the recordings; MODELS="base ...")
+CORPUS ?= runs/corpus
+results: $(VENV)/.dev ## regenerate docs/results.md (VULTUS_REAL_DATA names the recordings; MODELS="base ..."; CORPUS=DIR)
 	$(BIN)/python -m vultus.benchmark.real_speech --model $(MODELS) --real-data "$(VULTUS_REAL_DATA)" \
 	  --asterisk runs/asterisk --hard --out docs/results.md
+	$(BIN)/python -m vultus.benchmark.proof --data "$(CORPUS)" --real-data "$(VULTUS_REAL_DATA)" --out docs/results.md
+	$(BIN)/python tools/metric_reference.py
 
 base: $(VENV)/.dev    ## make the corpus anew and train the shipped model on it (about 3 hours on 2 cores)
 	$(BIN)/vultus data fetch kokoro --to runs/kokoro

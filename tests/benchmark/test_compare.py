@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import toy_faces as toy
 
-from vultus.benchmark.compare import Evaluation, compare, difference, read_evaluation
+from vultus.benchmark.compare import compare, difference
 from vultus.benchmark.evaluate import evaluate
+from vultus.benchmark.evaluations import Evaluation, read_evaluation
+from vultus.benchmark.protocol import load_protocol
 from vultus.benchmark.rows import Row
 from vultus.cli import main
 from vultus.errors import VultusError
@@ -49,7 +51,8 @@ def test_a_clear_difference_is_told_with_its_n(results: tuple[Path, Path]) -> No
     assert cells[1:3] == ["mm", "lower"] and cells[-1] == "6" and cells[5].endswith("*") and cells[5].startswith("-")
     assert float(cells[6]) == pytest.approx(2 / 2**6, rel=0.01)  # all 64 exchanges: this one and its mirror image
     assert "predictions-a" in text and "predictions-b" in text
-    again = compare([results[0], results[0]])
+    shutil.copytree(results[0], results[0].with_name("twin"))
+    again = compare([results[0], results[0].with_name("twin")])
     row = next(line for line in again.splitlines() if line.startswith("| `lip_mean`"))
     assert "0.00 (0.00 to 0.00) |" in row and "| 1 |" in row
 
@@ -142,6 +145,117 @@ def test_no_results_in_a_folder(results: tuple[Path, Path], tmp_path: Path, cont
         (tmp_path / "odd" / "results.json").write_text(content)
     with pytest.raises(VultusError, match="no results"):
         compare([results[0], tmp_path / "odd"])
+
+
+def _metric_without(key: str) -> Any:
+    def change(results: dict[str, Any]) -> None:
+        del results["metrics"]["lip_mean"][key]
+
+    return change
+
+
+def _set(*keys: str, value: Any) -> Any:
+    def change(results: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            results = results[key]
+        results[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_metric_without("value"), "metrics.lip_mean.value is missing"),
+        (_metric_without("direction"), "metrics.lip_mean.direction is missing"),
+        (
+            _set("metrics", "lip_mean", "value", value="2.1"),
+            'metrics.lip_mean.value is "2.1", expected a finite number',
+        ),
+        (_set("metrics", "lip_mean", "value", value=float("nan")), "metrics.lip_mean.value is NaN"),
+        (_set("metrics", "lip_mean", "value", value=10**400), "damaged"),
+        (_set("metrics", "lip_mean", value=[]), "metrics.lip_mean is [], expected an object"),
+        (_set("metrics", "lip_mean", "direction", value="up"), "direction is 'up'"),
+        (_set("metrics", value=[]), "metrics is [], expected an object"),
+        (_set("metrics", value={}), "metrics is empty"),
+        (_set("regions", value=[]), "regions is [], expected an object"),
+        (_set("regions", "lips", value={}), "regions.lips.digest is missing"),
+        (_set("protocol", value={}), "protocol.name is missing"),
+        (_set("protocol", "version", value="1"), 'protocol.version is "1", expected a whole number'),
+        (_set("data", value={}), "data.name is missing"),
+        (_set("source", "name", value=3), "source.name is 3"),
+        (_set("flags", value=[1]), "flags holds 1, expected texts"),
+        (_set("per_sequence", "dan_s1", value=[]), "per_sequence.dan_s1 is []"),
+        (_set("per_sequence", "dan_s1", "lip_mean", value="x"), "per_sequence.dan_s1.lip_mean"),
+    ],
+)
+def test_damaged_results_are_one_line(
+    results: tuple[Path, Path], capsys: pytest.CaptureFixture[str], change: Any, message: str
+) -> None:
+    path = results[1] / "results.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    assert main(["evaluate", "--compare", *map(str, results)]) == 2
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 1 and message in told.err and str(path) in told.err and not told.out
+
+
+def test_a_metric_of_one_side_is_a_dash_with_a_remark(results: tuple[Path, Path]) -> None:
+    for folder, name in zip(results, ("lve", "lip_mean"), strict=True):
+        metrics = json.loads((folder / "results.json").read_text())["metrics"]
+        _edit(folder, metrics={key: entry for key, entry in metrics.items() if key != name})
+    text = compare(results)
+    cells = {line.split("`")[1]: line.strip("| ").split(" | ")[3:] for line in text.splitlines() if "| `l" in line}
+    assert cells["lve"][0] == "–" and cells["lve"][1] != "–" and cells["lve"][2:] == ["–", "–", "0"]
+    assert cells["lip_mean"][0] != "–" and cells["lip_mean"][1:] == ["–", "–", "–", "0"]
+    assert "- `lve` is not among the metrics of predictions-a." in text
+    assert "- `lip_mean` is not among the metrics of predictions-b." in text
+
+
+def test_one_folder_twice_and_no_shared_sequence_are_refused(results: tuple[Path, Path]) -> None:
+    with pytest.raises(VultusError, match="is given 2 times"):
+        compare([results[0], results[0] / ".." / results[0].name])
+    with pytest.raises(VultusError, match="is given 2 times"):
+        compare([results[0], results[0] / "results.json"])
+    per_sequence = json.loads((results[1] / "results.json").read_text())["per_sequence"]
+    shutil.rmtree(results[1] / "rows")
+    _edit(results[1], per_sequence={f"x{name}": values for name, values in per_sequence.items()})
+    with pytest.raises(VultusError, match=r"share no sequence .cleo_s1 and xcleo_s1."):
+        compare(results)
+
+
+def test_other_recordings_are_refused_where_digests_tell(results: tuple[Path, Path]) -> None:
+    _edit(results[0], data={"name": "toy", "split": "test", "digest": "a" * 12})
+    _edit(results[1], data={"name": "toy", "split": "test"})
+    assert "Not the same" not in compare(results)  # results of before digests
+    _edit(results[1], data={"name": "toy", "split": "test", "digest": "b" * 12})
+    with pytest.raises(VultusError, match=r"the recordings differ .aaaaaaaaaaaa in predictions-a, bbbbbbbbbbbb"):
+        compare(results)
+    assert "Not the same: the recordings differ" in compare(results, allow_different=True)
+
+
+def test_two_layouts_of_one_data_set_compare_with_a_remark(results: tuple[Path, Path]) -> None:
+    known = load_protocol("vocaset-faceformer")
+    protocol = {"name": known.name, "version": known.version, "title": "", "fps": 30}
+    for folder, name in zip(results, ("vocaset", "vocaset_faceformer"), strict=True):
+        _edit(folder, protocol=protocol, data={"name": name, "split": "test", "digest": name})
+    text = compare(results)
+    assert (
+        "on vocaset_faceformer, predictions-a on vocaset: two layouts of one data set whose recordings have other"
+        in text
+        and "Not the same" not in text
+    )
+    _edit(results[1], data={"name": "biwi", "split": "test"})
+    with pytest.raises(VultusError, match=r"of other data .vocaset test and biwi test"):
+        compare(results)
+    _edit(results[1], data={"name": "vocaset_faceformer", "split": "val"})
+    with pytest.raises(VultusError, match="of other data"):
+        compare(results)
+    for folder in results:
+        _edit(folder, protocol={**protocol, "name": "toy"}, data={"name": folder.name, "split": "test"})
+    with pytest.raises(VultusError, match="of other data"):
+        compare(results)
 
 
 def test_the_command(results: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,7 +194,7 @@ def test_bad_predictions_are_one_line_and_leave_nothing(
         ({"baseline": "still", "samples": 3}, "one take"),
         ({"baseline": "still", "limit": 0}, "limit is 0"),
         ({"baseline": "still", "options": {"empty": True}}, "split 'test' holds no sequence .splits here: train"),
-        ({"baseline": "still", "options": {"emptie": True}}, "check --option"),
+        ({"baseline": "still", "options": {"emptie": True}}, "option of data set toy 'emptie'; did you mean 'empty'"),
         ({"baseline": "still", "options": {"damaged": "dan_s2"}}, "dan_s2 holds NaN"),
         ({"baseline": "still", "metrics": ["lip_maen"]}, "did you mean 'lip_mean'"),
         ({"baseline": "still", "oracle": "best"}, "unknown oracle"),

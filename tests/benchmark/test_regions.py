@@ -66,6 +66,33 @@ def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
         read_region(path, "lips", 10)
 
 
+@pytest.mark.parametrize("values", [[0, 1, 1, 0, 0, 1, 0, 0, 1], [0.5, 0.5, 0, 0, 1, 1, 0, 0, 0, 0, 0], [0, 0]])
+def test_masks_of_another_length_are_no_vertex_numbers(tmp_path: Path, values: list[float]) -> None:
+    message = f"found {len(values)} values that look like a 0/1 mask, expected 10"
+    (tmp_path / "lips.txt").write_text(" ".join(map(str, values)))
+    np.save(tmp_path / "lips.npy", np.array(values, np.float32))
+    for name in ("lips.txt", "lips.npy"):
+        with pytest.raises(VultusError, match=message):
+            read_region(tmp_path / name, "lips", 10)
+    (tmp_path / "first.txt").write_text("0 1")
+    assert read_region(tmp_path / "first.txt", "lips", 10)[0].vertices.tolist() == [0, 1]
+
+
+def test_two_halves_make_lips(tmp_path: Path) -> None:
+    head = load_head().template
+    (tmp_path / "upper_lip.txt").write_text("5, 6, 7")
+    assert "lips" not in find_regions(head, "m", tmp_path).regions
+    weights = np.zeros(len(head.vertices))
+    weights[[7, 9]] = 0.5, 0.75
+    np.save(tmp_path / "lower_lip.npy", weights)
+    (tmp_path / "lower_lip.npy").rename(tmp_path / "lower_lip.NPY")
+    lips = find_regions(head, "m", tmp_path).regions["lips"]
+    assert lips.vertices.tolist() == [5, 6, 7, 9] and lips.weights.tolist() == [1, 1, 1, 0.75]
+    assert lips.source == "union of file upper_lip.txt and file lower_lip.NPY"
+    (tmp_path / "lips.txt").write_text("5")
+    assert find_regions(head, "m", tmp_path).regions["lips"].vertices.tolist() == [5]
+
+
 def test_hostile_and_misnamed_files(tmp_path: Path) -> None:
     head = load_head().template
     np.save(tmp_path / "lips.npy", np.array([{}], object), allow_pickle=True)

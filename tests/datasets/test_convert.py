@@ -235,12 +235,24 @@ def test_a_broken_sequence_stops_it_in_one_line_and_what_was_done_stays(tmp_path
     values[3, 5] = np.nan
     np.save(path, values)
     data = open_dataset("vocaset_faceformer", str(root))
-    with pytest.raises(VultusError, match="sentence21 holds NaN"):
+    with pytest.raises(VultusError, match=r"sentence21 holds NaN.*/out keeps 2 sequences, run it again and it goes on"):
         convert(data, tmp_path / "out")
     assert len(Shards(tmp_path / "out", allow_partial=True).records) == 2
     path.write_bytes(good)
     convert(data, tmp_path / "out")
     assert len(Shards(tmp_path / "out").records) == 12
+
+
+def test_a_broken_first_sequence_leaves_nothing(tmp_path: Path) -> None:
+    class Broken(Plain):
+        def vertices(self, *, fps: float | None = None) -> np.ndarray:
+            raise VultusError("one: holds NaN")
+
+    data: Any = OneSequence()
+    data.sequence = Broken(data.sequence.template, data.sequence.values)
+    with pytest.raises(VultusError, match=r"one: holds NaN$"):
+        convert(data, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_sequences_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import miniature_biwi
@@ -78,6 +79,27 @@ def test_a_damaged_sequence_is_a_line_and_not_the_end(root: Path, capsys: pytest
     status, out, _ = run(capsys, "check", "vocaset_faceformer", str(root))
     assert status == 0 and f"train: {name} cannot be read" in out and "things to look at" in out
     assert any(line.split()[:5] == ["train", "7", "2", "0.00", "96"] for line in out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda values: values * 1000, "from the neutral face on average; expected metres"),
+        (lambda values: np.where(np.arange(len(values))[:, None] == len(values) - 1, np.nan, values), "holds NaN"),
+    ],
+    ids=["another unit", "NaN at the end"],
+)
+def test_impossible_coordinates_are_found(
+    root: Path, capsys: pytest.CaptureFixture[str], change: Callable[[np.ndarray], np.ndarray], words: str
+) -> None:
+    name = f"{miniature_vocaset.SPOKEN_BY[0]}_sentence40"
+    path = root / "vertices_npy" / f"{name}.npy"
+    values = np.load(path)
+    np.save(path, change(values.reshape(len(values), -1)).astype(values.dtype).reshape(values.shape))
+    status, out, error = run(capsys, "check", "vocaset_faceformer", str(root))
+    assert status == 2 and error.count("\n") == 1 and f"{name}: " in out
+    assert "cannot be used: coordinates cannot be true (sequences: 1): " in error and words in error
+    assert run(capsys, "check", "vocaset_faceformer", str(root), "--fast")[0] == 0
 
 
 def test_many_damaged_sequences_are_cut_short(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -11,9 +11,18 @@ import pytest
 from worlds import Sequence, sequences
 
 from vultus.metrics import Example, Unavailable, load_metric
-from vultus.scoring.gate import check_style, check_sync, nearest_subject, scorer_extras, style_report, sync_report
+from vultus.scoring.gate import (
+    GateReport,
+    check_style,
+    check_sync,
+    nearest_subject,
+    scorer_extras,
+    style_report,
+    sync_report,
+)
 from vultus.scoring.prepare import example
 from vultus.scoring.runtime import StyleScorer, SyncScorer, load_scorer
+from vultus.scoring.signals import unit_rows
 from vultus.speech import Speech
 
 
@@ -62,7 +71,25 @@ def test_style_gate_passes_manners_and_refuses_chance(bundles: Path) -> None:
     mixed = (replace(one, subject=str(name)) for one, name in zip(examples(made), names, strict=True))
     refused = check_style(scorer, mixed)
     assert not refused.passed and "expected a lower end" in refused.reason
-    assert "two subjects" in check_style(scorer, examples(made[:5])).reason
+    assert "1 with two clips or more; expected 4 subjects" in check_style(scorer, examples(made[:5])).reason
+    few = check_style(scorer, examples(sequences("wxy", 5, "test")))
+    assert not few.passed and few.values["subjects"] == 3
+    assert few.reason.endswith("; 3 subjects with two clips each; expected 4 or more")
+
+
+def test_style_needs_a_margin_between_subjects() -> None:
+    """Subjects that a resting shape alone sets apart: every clip is recognised, and all look much alike."""
+
+    def report(shared: float) -> GateReport:
+        own, noise = np.repeat(np.eye(4, 12), 5, 0), np.random.default_rng(1).normal(0, 0.05, (20, 12))
+        rows = unit_rows(shared * np.eye(12)[11] + own + noise)
+        return style_report(list(rows), [name for name in "abcd" for _ in range(5)])
+
+    alike, apart = report(2.5), report(0.3)
+    assert alike.values["top1"] == apart.values["top1"] == 1.0
+    assert 0 < alike.values["gap_low"] < 0.3 < apart.values["gap_low"]
+    assert apart.passed and not alike.passed
+    assert alike.reason.endswith("; expected a lower end of the difference of 0.3 or more")
 
 
 def test_nearest_subject_leaves_the_clip_itself_out() -> None:
@@ -82,7 +109,7 @@ def test_nearest_subject_leaves_the_clip_itself_out() -> None:
 
 
 def test_metrics_are_refused_where_the_gate_fails_on_the_data(bundles: Path) -> None:
-    made = sequences("wxy", 3, "test")
+    made = sequences("wxyz", 3, "test")
     extras = scorer_extras(examples(made), [bundles])
     assert {kind: report.passed for kind, report in extras["scorer_gates"].items()} == {"sync": True, "style": True}
     one = replace(next(examples(made)), extras=extras)

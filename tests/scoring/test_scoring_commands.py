@@ -82,8 +82,20 @@ def test_bad_input_is_one_line(
 def test_data_must_name_a_set_and_a_root(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scorer", "check", "sync_head", "--data", "synthetic"]) == 2
     assert "expected NAME:ROOT" in capsys.readouterr().err
-    assert main(["scorer", "check", "/nowhere", "--data", "synthetic:/nowhere"]) == 2
-    assert "no config.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("style_hed", "unknown scoring network 'style_hed'; did you mean 'style_head'? Known: style_head, sync_head,"),
+        ("nope", "unknown scoring network 'nope'; Known: style_head, sync_head,"),
+        ("/nowhere", "unknown scoring network '/nowhere'"),
+    ],
+)
+def test_an_unknown_network_names_the_shipped_ones(name: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scorer", "check", name, "--data", "synthetic:/nowhere"]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
 
 
 def test_lips_from_a_file(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def add_parser(subparsers: Any) -> None:
         "evaluate",
         help="score a model or a folder of predictions under a protocol, and compare results",
         description="Scores predicted motion against recordings under a versioned protocol; writes results.json, "
-        "table.md with 95 %% intervals, and plots. docs/benchmark.md is the guide.",
+        "table.md with 95 % intervals, and plots. docs/benchmark.md is the guide.",
         epilog="example: vultus evaluate --protocol vocaset-faceformer --data VOCASET --predictions result/ --regions "
         "masks/ --out scores   |   vultus evaluate --compare scores-a scores-b   |   vultus evaluate --list",
     )
@@ -116,11 +116,11 @@ def _list() -> int:
 
 
 def _pairs(texts: list[str]) -> dict[str, Any]:
-    """KEY=VALUE options; true and false are meant as such."""
+    """KEY=VALUE options, as text: the data set's reader knows their types."""
     found: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.isidentifier():
             raise VultusError(f"--option {text}: expected KEY=VALUE such as flame=FILE")
-        found[key] = {"true": True, "false": False}.get(value.lower(), value)
+        found[key] = value
     return found

@@ -11,7 +11,6 @@ Letters: n rows, U sequences, R draws, W width of a row.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from vultus.benchmark.evaluations import Evaluation, read_evaluation, results_file
+from vultus.benchmark.protocol import load_protocol, protocol_names
 from vultus.benchmark.report import WORDS, digits
-from vultus.benchmark.rows import Row, read_rows
 from vultus.benchmark.scorers import asks_network
 from vultus.benchmark.statistics import draws, interval
 from vultus.errors import VultusError
@@ -30,15 +30,6 @@ from vultus.metrics.base import Mean
 EXCHANGES = 2000
 FEWEST = 6
 """Sequences under which no exchange could be significant (1 of 32 is more than 0.025)."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A folder of results. `rows` are made of per_sequence where the folder has none."""
-
-    label: str
-    results: Mapping[str, Any]
-    rows: Mapping[str, Row]
 
 
 @dataclass(frozen=True)
@@ -67,11 +58,17 @@ def compare(folders: Sequence[str | Path], *, allow_different: bool = False, see
     """The Markdown of a comparison; the first folder is what the others are compared with.
 
     Raises:
-        VultusError: fewer than two, no results in a folder; other protocols, regions, sequences or oracles, unless
-            `allow_different`, which then stands in the text.
+        VultusError: fewer than two, one folder twice, no results in a folder; other protocols, data, regions or
+            oracles or no sequence of both, unless `allow_different`, which then stands in the text.
     """
     if len(folders) < 2:
         raise VultusError(f"{len(folders)} results to compare; expected two or more folders")
+    places = [results_file(Path(folder)).resolve() for folder in folders]
+    for place in places:
+        if places.count(place) > 1:
+            raise VultusError(
+                f"{place}: is given {places.count(place)} times; expected results of different predictions"
+            )
     found = [read_evaluation(Path(folder)) for folder in folders]
     labels = _labels(found, folders)
     found = [Evaluation(label, e.results, e.rows) for label, e in zip(labels, found, strict=True)]
@@ -81,6 +78,7 @@ def compare(folders: Sequence[str | Path], *, allow_different: bool = False, see
     first = found[0].results
     lines = [f"# Comparison under `{first['protocol']['name']}` {first['protocol']['version']}", ""]
     lines += [f"**Not the same: {reason}.**" for reason in reasons] + [""] * bool(reasons)
+    lines += [f"- {remark}" for other in found[1:] for remark in _layouts(found[0], other)]
     for evaluation in found:
         lines += [f"- {evaluation.label}: {flag}" for flag in evaluation.results["flags"]]
     columns = [found[0].label]
@@ -91,10 +89,17 @@ def compare(folders: Sequence[str | Path], *, allow_different: bool = False, see
         f"| metric | unit | better | {' | '.join(columns)} |",
         f"| --- | --- | --- |{' --- |' * len(columns)}",
     ]
-    for name in [n for n in first["metrics"] if all(n in e.results["metrics"] for e in found)]:
+    remarks = []
+    for name in dict.fromkeys(name for evaluation in found for name in evaluation.results["metrics"]):
         line = _line(name, found, seed)
         if line:
             lines.append(line)
+        lacking = [evaluation.label for evaluation in found if name not in evaluation.results["metrics"]]
+        if lacking:
+            remarks.append(f"- `{name}` is not among the metrics of {', '.join(lacking)}.")
+        if name.partition("@")[0] not in METRICS:
+            remarks.append(f"- `{name}` is unknown to this version and left out.")
+    lines += [*([""] * bool(remarks)), *remarks]
     lines += [
         "", "`*`: p < 0.05 of the exchange of the two over the sequences that both have (n), 95 % intervals by a "
         "paired bootstrap; not corrected for the number of metrics.", "",
@@ -145,8 +150,16 @@ def differences(first: Evaluation, second: Evaluation) -> list[str]:
         if a["protocol"][what] != b["protocol"][what]:
             found = f"{a['protocol'][what]} and {b['protocol'][what]}"
             reasons.append(f"{first.label} and {second.label} are of other protocols ({what} {found})")
-    if a["data"]["name"] != b["data"]["name"] or a["data"]["split"] != b["data"]["split"]:
-        reasons.append(f"{first.label} and {second.label} are of other data")
+    names, splits = ([r["data"][what] for r in (a, b)] for what in ("name", "split"))
+    if splits[0] != splits[1] or (names[0] != names[1] and not _layouts(first, second)):
+        told = " and ".join(f"{name} {split}" for name, split in zip(names, splits, strict=True))
+        reasons.append(f"{first.label} and {second.label} are of other data ({told})")
+    digests = [r["data"].get("digest") for r in (a, b)]
+    if names[0] == names[1] and None not in digests and digests[0] != digests[1]:
+        reasons.append(f"the recordings differ ({digests[0]} in {first.label}, {digests[1]} in {second.label})")
+    if not first.rows.keys() & second.rows.keys():
+        some = " and ".join(min(e.rows, default="none") for e in (first, second))
+        reasons.append(f"{first.label} and {second.label} share no sequence ({some})")
     for name in sorted(a["regions"].keys() | b["regions"].keys()):
         digests = [r["regions"].get(name, {}).get("digest") for r in (a, b)]
         if digests[0] != digests[1]:
@@ -157,40 +170,36 @@ def differences(first: Evaluation, second: Evaluation) -> list[str]:
     return reasons
 
 
-def read_evaluation(folder: Path) -> Evaluation:
-    """A folder of results, or its results.json; VultusError where it is none of ours."""
-    path = folder / "results.json" if folder.is_dir() else folder
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        needed = ("protocol", "data", "regions", "metrics", "per_sequence", "flags", "source")
-        if not isinstance(results, dict) or any(key not in results for key in needed):
-            raise ValueError("it lacks what results of ours have")
-        rows: dict[str, Row] = {}
-        if folder.is_dir():
-            kept = read_rows(folder)
-            rows = {name: kept[name] for name in results["per_sequence"] if name in kept}
-        if len(rows) < len(results["per_sequence"]):
-            rows = {
-                name: Row(
-                    name, name.partition("_condition_")[0], 0, 0,
-                    {metric: Mean.one(value) for metric, value in values.items() if value is not None},
-                )
-                for name, values in results["per_sequence"].items()
-            }  # fmt: skip
-        return Evaluation(str(results["source"]["name"]), results, rows)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, VultusError):
-            raise
-        raise VultusError(f"{path}: no results ({error}); expected a folder that `vultus evaluate` wrote") from None
+def _layouts(first: Evaluation, second: Evaluation) -> list[str]:
+    """A remark where the data are two layouts that one protocol takes, with the same sequences; else nothing."""
+    names = [evaluation.results["data"]["name"] for evaluation in (first, second)]
+    protocol = first.results["protocol"]
+    if names[0] == names[1] or protocol["name"] not in protocol_names():
+        return []
+    sequences = [{row.sequence for row in evaluation.rows.values()} for evaluation in (first, second)]
+    known = load_protocol(protocol["name"])
+    same_rules = all(
+        [e.results["protocol"][what] for what in ("name", "version")] == [known.name, known.version]
+        for e in (first, second)
+    )
+    if not same_rules or not set(names) <= known.data.keys() or sequences[0] != sequences[1]:
+        return []
+    digests = {evaluation.results["data"].get("digest") for evaluation in (first, second)}
+    told = " whose recordings have other digests" * (len(digests - {None}) == 2)
+    return [f"{second.label} was scored on {names[1]}, {first.label} on {names[0]}: two layouts of one data set{told}."]
 
 
 def _line(name: str, found: Sequence[Evaluation], seed: int) -> str:
-    entries = [evaluation.results["metrics"][name] for evaluation in found]
+    entries = [evaluation.results["metrics"].get(name) for evaluation in found]
+    there = [entry for entry in entries if entry is not None]
     plain = name.partition("@")[0]
-    if all(entry["value"] is None for entry in entries) or plain not in METRICS:
+    if all(entry["value"] is None for entry in there) or plain not in METRICS:
         return ""
     cells = [_cell(entries[0])]
     for evaluation, entry in zip(found[1:], entries[1:], strict=True):
+        if entry is None or entries[0] is None:
+            cells += [_cell(entry), "–", "–", "0"]
+            continue
         if entry["version"] != entries[0]["version"]:
             cells += [_cell(entry), "other version of the metric", "", ""]
             continue
@@ -202,7 +211,7 @@ def _line(name: str, found: Sequence[Evaluation], seed: int) -> str:
         span = f" ({digits(delta.low)} to {digits(delta.high)})" if np.isfinite(delta.low) else ""
         told = f"{digits(delta.value)}{span}{' *' * delta.is_clear}" if np.isfinite(delta.value) else "–"
         cells += [_cell(entry), told, f"{delta.p:.3g}" if np.isfinite(delta.p) else "–", str(delta.n)]
-    return f"| `{name}` | {entries[0]['unit']} | {WORDS[entries[0]['direction']]} | {' | '.join(cells)} |"
+    return f"| `{name}` | {there[0]['unit']} | {WORDS[there[0]['direction']]} | {' | '.join(cells)} |"
 
 
 def _metric(name: str, *found: Evaluation) -> Metric:
@@ -215,8 +224,8 @@ def _metric(name: str, *found: Evaluation) -> Metric:
     return mean
 
 
-def _cell(entry: Mapping[str, Any]) -> str:
-    return "–" if entry["value"] is None else digits(entry["value"])
+def _cell(entry: Mapping[str, Any] | None) -> str:
+    return "–" if entry is None or entry["value"] is None else digits(entry["value"])
 
 
 def _labels(found: Sequence[Evaluation], folders: Sequence[str | Path]) -> list[str]:

@@ -6,7 +6,8 @@
 4. sequence by sequence: reference, prediction, a row for each metric, kept below the folder as it comes;
 5. rows -> values with intervals; results.json, table.md and plots.
 
-Bad input leaves nothing behind; a run that was stopped goes on where it was.
+Bad input leaves nothing behind; a run that was stopped goes on where it was, unless anything that its rows depend on
+is another now: the data too (`data_digest`), of which three references are read again and the others are not.
 
 Letters: n sequences.
 """
@@ -14,21 +15,24 @@ Letters: n sequences.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vultus.benchmark.data_digest import data_digest, data_place
 from vultus.benchmark.examples import Bench, common_length, count_frames, evenly
 from vultus.benchmark.model_source import ModelSource
 from vultus.benchmark.prediction_files import PredictionFiles
 from vultus.benchmark.predictions import Baseline, Source, true_takes
 from vultus.benchmark.protocol import Protocol, load_protocol
 from vultus.benchmark.regions import Regions, find_regions
-from vultus.benchmark.results import make_results
-from vultus.benchmark.rows import Row, RowStore
+from vultus.benchmark.results import counted, make_results
+from vultus.benchmark.rows import Row, RowStore, WriteError, writing
 from vultus.benchmark.scorers import gated_extras, scorer_digests
 from vultus.benchmark.styles import StyleChooser
 from vultus.datasets import DATASETS, Dataset, FaceSequence, open_dataset
+from vultus.datasets.options import read_options
 from vultus.errors import VultusError, unknown_name
 from vultus.files import write_atomically
 from vultus.metrics import Metric, load_metric
@@ -85,8 +89,9 @@ def evaluate(
     for what, number in (("samples", samples), ("limit", limit)):
         if number is not None and number < 1:
             raise VultusError(f"{what} is {number}; expected 1 or more")
-    dataset, about_data = open_data(chosen, data, options or {})
+    dataset, about_data, root, given = open_data(chosen, data, options or {})
     split = speaking(dataset, chosen)
+    absent = check_split(split, chosen, limit, allow_missing)
     found = find_regions(split[0].template, split[0].unit, regions)
     wanted = _metrics(chosen, metrics)
     styles = StyleChooser(dataset, chosen, seed, oracle)
@@ -99,34 +104,42 @@ def evaluate(
     elif model is not None:
         source = ModelSource(model, split[0].template.topology, chosen, styles, samples or 1, seed)
     else:
+        if oracle is not None:
+            raise VultusError(f"--oracle chooses the style of a --model; baseline '{baseline}' asks for none")
         choose = styles.choose if chosen.style == "other_clip" else None
         source = Baseline(str(baseline), dataset, chosen.fps, choose, samples)
     folders = tuple(str(folder) for folder in scorers)
-    missing = find_missing(source, sequences, chosen, len(split), limit, allow_missing)
+    missing = find_missing(source, sequences, allow_missing)
     present = [sequence for sequence in sequences if source.conditions(sequence)]
     if isinstance(source, PredictionFiles):
         source.check(present)
         _check_lengths(source, present, chosen)
+    about_data["digest"] = data_digest(split, chosen.fps, given)
     made: dict[str, Any] = {
-        "protocol": [chosen.name, chosen.version], "data": about_data, "source": source.about, "seed": seed,
+        "protocol": [chosen.name, chosen.version], "data": about_data,
+        "place of the data": data_place(root, split, given), "source": source.about, "seed": seed,
         "regions": found.describe(), "metrics": {name: metric.info.version for name, metric in wanted.items()},
         "scorers": scorer_digests(split[0].template.topology, wanted, folders), "oracle": oracle,
     }  # fmt: skip
     store = RowStore(Path(out), made)
     try:
+        store.begin()
         rows = score(chosen, dataset, found, wanted, source, present, store, split, folders, progress)
-    except VultusError:
-        store.forget()
+    except BaseException as error:
+        bad_input = isinstance(error, VultusError) and not isinstance(error, WriteError)
+        if bad_input or not store.kept:
+            store.forget()
         raise
     results = make_results(
         rows, wanted, chosen, found, source, about_data, seed=seed, missing=missing, split=len(split), limit=limit,
-        oracle=oracle, scorers=made["scorers"],
+        oracle=oracle, scorers=made["scorers"], absent=absent,
     )  # fmt: skip
     from vultus.benchmark.report import write_report
 
-    write_report(Path(out), results, rows, wanted, chosen)
-    text = json.dumps(results, indent=1, allow_nan=False) + "\n"
-    write_atomically(Path(out) / "results.json", text.encode())
+    with writing(Path(out)):
+        write_report(Path(out), results, rows, wanted, chosen)
+        text = json.dumps(results, indent=1, allow_nan=False) + "\n"
+        write_atomically(Path(out) / "results.json", text.encode())
     return results
 
 
@@ -169,25 +182,33 @@ def score(
     return rows
 
 
-def open_data(protocol: Protocol, data: str | Path, options: Mapping[str, Any]) -> tuple[Dataset, dict[str, Any]]:
-    """The data set of a protocol at a folder, and what results say about it."""
-    name, _, root = str(data).partition(":")
-    if not root or name not in DATASETS:
+def open_data(
+    protocol: Protocol, data: str | Path, options: Mapping[str, Any]
+) -> tuple[Dataset, dict[str, Any], str, dict[str, Any]]:
+    """The data set of a protocol at a folder, what results say about it, its folder and its options.
+
+    Options given as text get the types that the data set's reader has.
+    """
+    name, colon, root = str(data).partition(":")
+    named = bool(root) and name in DATASETS
+    if colon and not named and re.fullmatch(r"[A-Za-z]\w+", name) and not Path(data).exists():
+        raise unknown_name(f"data set of protocol {protocol.name}", name, protocol.data)
+    if not named:
         name, root = next(iter(protocol.data)), str(data)
     if name not in protocol.data:
         raise unknown_name(f"data set of protocol {protocol.name}", name, protocol.data)
     given = {**protocol.data[name], **options}
+    given |= read_options(name, [f"{key}={value}" for key, value in given.items()])
+    given |= {key: value for key, value in options.items() if not isinstance(value, str)}
     try:
         dataset = open_dataset(name, root, **given)
-    except TypeError as error:
-        raise VultusError(f"data set {name}: {error}; check --option") from None
     except VultusError as error:
         others = [other for other in protocol.data if other != name]
-        if not others or str(data).startswith(f"{name}:"):
+        if not others or named:
             raise
         raise VultusError(f"{error}; or name the layout: --data {others[0]}:{root}") from None
     about = {"name": name, "split": protocol.split, "options": {k: str(v) for k, v in given.items()}}
-    return dataset, about
+    return dataset, about, root, given
 
 
 def speaking(dataset: Dataset, protocol: Protocol) -> list[FaceSequence]:
@@ -212,25 +233,34 @@ def speaking(dataset: Dataset, protocol: Protocol) -> list[FaceSequence]:
     return found
 
 
-def find_missing(
-    source: Source, sequences: Sequence[FaceSequence], protocol: Protocol, held: int, limit: int | None, allowed: bool
-) -> list[str]:
+def check_split(split: Sequence[FaceSequence], protocol: Protocol, limit: int | None, allowed: bool) -> tuple[str, ...]:
+    """Subjects of the protocol that the data lack; VultusError where they, or sequences, are missing unasked."""
+    there = {part for sequence in split for part in (sequence.subject, *sequence.subject.split("--"))}
+    absent = tuple(subject for subject in protocol.subjects if subject not in there)
+    if absent and not allowed:
+        raise VultusError(
+            f"the data hold no sequence of {', '.join(absent)}, of the {counted(len(protocol.subjects), 'subject')} of "
+            f"protocol {protocol.name}; obtain the others, or score what is there with --allow-missing"
+        )
+    if protocol.sequences and len(split) < protocol.sequences and limit is None and not allowed:
+        raise VultusError(
+            f"the data hold {len(split)} of the {protocol.sequences} sequences of protocol {protocol.name}; obtain the "
+            "others, or score what is there with --allow-missing"
+        )
+    return absent
+
+
+def find_missing(source: Source, sequences: Sequence[FaceSequence], allowed: bool) -> list[str]:
     """Names without a prediction; VultusError where that is not allowed, or nothing is there at all."""
     missing = [sequence.name for sequence in sequences if not source.conditions(sequence)]
+    count = counted(len(sequences), "sequence")
     if len(missing) == len(sequences):
-        raise VultusError(
-            f"{source.about['name']}: none of {len(sequences)} sequences has a prediction; {missing[0]}, ..."
-        )
+        raise VultusError(f"{source.about['name']}: none of {count} has a prediction; {missing[0]}, ...")
     if missing and not allowed:
         some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise VultusError(
-            f"{source.about['name']}: {len(missing)} of {len(sequences)} sequences have no prediction ({some}); "
-            "predict them, or score what is there with --allow-missing"
-        )
-    if protocol.sequences and held < protocol.sequences and limit is None and not allowed:
-        raise VultusError(
-            f"the data hold {held} of the {protocol.sequences} sequences of protocol {protocol.name}; obtain the "
-            "others, or score what is there with --allow-missing"
+            f"{source.about['name']}: {len(missing)} of {count} have no prediction ({some}); predict them, or score "
+            "what is there with --allow-missing"
         )
     return missing
 

@@ -99,8 +99,13 @@ class PredictionFolder:
         takes = self._files[sequence.name][condition]
         return [takes[number] for number in sorted(takes)]
 
-    def check_files(self, sequence: FaceSequence, condition: str) -> None:
+    def check_files(self, sequence: FaceSequence, condition: str, *, scale: bool = False) -> None:
         """Reads every file once.
+
+        Args:
+            sequence: what was predicted.
+            condition: one of `all_conditions`.
+            scale: whether to look at size and place too, see `check_scale`.
 
         Raises:
             VultusError: names the first that is damaged, not finite, of another mesh, in another unit, or offsets.
@@ -110,7 +115,7 @@ class PredictionFolder:
                 for start in range(0, len(take), _BLOCK):
                     if not np.isfinite(take[start : start + _BLOCK]).all():
                         raise VultusError(f"{path}: holds NaN or infinite numbers; expected finite coordinates")
-                if take.ndim == 3:  # weights of the shipped head know no unit
+                if scale and take.ndim == 3:  # weights of the shipped head know no unit
                     check_scale(path, take, sequence)
 
     def takes(self, sequence: FaceSequence, condition: str) -> tuple[list[Callable[[], np.ndarray]], tuple[int, ...]]:
@@ -218,7 +223,7 @@ class PredictionFiles(PredictionFolder):
         """Reads all files at once, so that bad ones are known before any work; see `check_files`."""
         for sequence in sequences:
             for condition in self.conditions(sequence):
-                self.check_files(sequence, condition)
+                self.check_files(sequence, condition, scale=True)
 
     def lengths(self, sequence: FaceSequence, condition: str) -> tuple[int, ...]:
         """Frames of each take, by the headers of the files."""

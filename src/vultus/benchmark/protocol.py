@@ -58,6 +58,8 @@ class Protocol:
         condition: of predictions that were made for several training subjects: "all" (each counts, the mean is
             reported) or "own" (only the one of the clip's own subject).
         sequences: how many the split holds; 0 where that is not known.
+        sequences_at_most: how many the split holds in a release that lacks none; 0 where that is not known.
+        subjects: whom the split holds, where that is known: names, or the number in m--DATE--TIME--NUMBER--GHS.
         trained_on: data set that a model has to be trained on where it is another one than is scored, or "".
         regions: how many vertices the published lists have, where that is known: a hint for --regions.
         variants: see `Variant`.
@@ -75,6 +77,8 @@ class Protocol:
     style: str = "other_clip"
     condition: str = "all"
     sequences: int = 0
+    sequences_at_most: int = 0
+    subjects: tuple[str, ...] = ()
     trained_on: str = ""
     regions: Mapping[str, int] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
@@ -124,8 +128,8 @@ def make_protocol(table: Mapping[str, Any], where: str) -> Protocol:
     """A protocol of a TOML's tables; see `load_protocol`."""
     kinds: dict[str, type] = {
         "name": str, "version": int, "title": str, "split": str, "fps": float, "unit": str, "data": dict,
-        "published": list, "metrics": list, "style": str, "condition": str, "sequences": int, "trained_on": str,
-        "regions": dict, "variants": dict,
+        "published": list, "metrics": list, "style": str, "condition": str, "sequences": int,
+        "sequences_at_most": int, "subjects": list, "trained_on": str, "regions": dict, "variants": dict,
     }  # fmt: skip
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -152,6 +156,11 @@ def make_protocol(table: Mapping[str, Any], where: str) -> Protocol:
         raise VultusError(f"protocol {where}: [data] is empty; expected a data set")
     for key in ("published", "metrics"):
         values[key] = _names(values[key], METRICS, f"metric of protocol {where}")
+    if not values["published"] and not values["metrics"]:
+        raise VultusError(f"protocol {where}: published and metrics are both empty; expected a metric at least")
+    subjects = values["subjects"] = tuple(values.get("subjects", ()))
+    if any(type(subject) is not str for subject in subjects):
+        raise VultusError(f"protocol {where}: subjects is {list(subjects)!r}; expected a list of names")
     if any(type(count) is not int for count in values.get("regions", {}).values()):
         raise VultusError(f"protocol {where}: regions holds something else than numbers of vertices")
     values["variants"] = tuple(_variant(n, v, where) for n, v in values.get("variants", {}).items())

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vultus.benchmark.protocol import Protocol
-from vultus.benchmark.results import stacked
+from vultus.benchmark.results import counted, stacked
 from vultus.benchmark.rows import Row
 from vultus.files import write_atomically
 from vultus.metrics import Metric
@@ -37,11 +37,14 @@ def write_report(
 def table(results: Mapping[str, Any], metrics: Mapping[str, Metric], protocol: Protocol) -> str:
     """The Markdown of one evaluation."""
     told, source = results["protocol"], results["source"]
+    scored, most = counted(results["sequences"], "sequence"), results.get("sequences_at_most")
+    if most:
+        scored = f"{results['sequences']} of at most {counted(most, 'sequence')}"
     lines = [
         f"# {source['name']} under `{told['name']}` {told['version']}",
         "",
-        f"{told['title']}. {results['sequences']} sequences, {results['frames']} frames at {told['fps']:g} fps, "
-        f"{results['samples']} take{'s' * (results['samples'] != 1)} each; {source['kind']} `{source['name']}`; data "
+        f"{told['title']}. {scored}, {counted(results['frames'], 'frame')} at {told['fps']:g} fps, "
+        f"{counted(results['samples'], 'take')} each; {source['kind']} `{source['name']}`; data "
         f"set {results['data']['name']}, split {results['data']['split']}; seed {results['seed']}; "
         f"{results['revision']}.",
     ]
@@ -68,9 +71,9 @@ def table(results: Mapping[str, Any], metrics: Mapping[str, Metric], protocol: P
             lines.append(f"- {names}: {reason}")
         lines.append("")
     remarks = [e["note"] for e in results["metrics"].values() if e.get("note")]
-    remarks += [f"{name}: {count} sequences left out: {reason}" for name, entry in results["metrics"].items()
+    remarks += [f"{name}: {counted(count, 'sequence')} left out: {reason}" for name, entry in results["metrics"].items()
                 for reason, count in list(entry.get("left_out", {}).items())[:1]]  # fmt: skip
-    remarks += [f"{count} sequences: {note}" for note, count in list(results["notes"].items())[:20]]
+    remarks += [f"{counted(count, 'sequence')}: {note}" for note, count in list(results["notes"].items())[:20]]
     if results["missing"]:
         remarks.append(f"without a prediction: {', '.join(results['missing'])}")
     if remarks:

@@ -21,6 +21,7 @@ from vultus.benchmark.protocol import Protocol
 from vultus.benchmark.regions import Regions
 from vultus.benchmark.rows import Row
 from vultus.benchmark.statistics import Estimate, draws, interval
+from vultus.errors import VultusError
 from vultus.metrics import Metric
 from vultus.metrics.base import Unit
 from vultus.version import __version__
@@ -33,6 +34,10 @@ def stacked(rows: Sequence[Row], name: str) -> tuple[list[Row], np.ndarray, np.n
     have = sorted((row for row in rows if name in row.values), key=lambda row: row.name)
     if not have:
         return [], np.zeros((0, 0)), np.zeros(0, np.int64)
+    if len({row.values[name].shape for row in have}) > 1:
+        raise VultusError(
+            f"rows of {name} differ in width; one is damaged: delete rows/ of the results, evaluate again"
+        )
     _, units = np.unique([row.sequence for row in have], return_inverse=True)
     return have, np.stack([row.values[name] for row in have]), units
 
@@ -64,6 +69,7 @@ def make_results(
     limit: int | None,
     oracle: str | None,
     scorers: Mapping[str, str],
+    absent: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The content of results.json; null where a value is not a number."""
     sequences = len({row.sequence for row in rows})
@@ -71,12 +77,18 @@ def make_results(
     if oracle is not None:
         flags.append(f"ORACLE {oracle}: the style reference was chosen by looking at the truth")
     if missing:
-        flags.append(f"{len(missing)} of {len(missing) + sequences} sequences have no prediction and are left out")
+        flags.append(
+            f"{len(missing)} of {counted(len(missing) + sequences, 'sequence')} have no prediction and are left out"
+        )
     flags += getattr(source, "flags", ())
     if limit is not None and limit < split:
-        flags.append(f"only {sequences} of the split's {split} sequences (--limit)")
+        flags.append(f"only {sequences} of the split's {counted(split, 'sequence')} (--limit)")
     if protocol.sequences and split < protocol.sequences:
         flags.append(f"the data hold {split} of the protocol's {protocol.sequences} sequences")
+    if split < protocol.sequences_at_most:
+        flags.append(f"the data hold {split} of at most {protocol.sequences_at_most} sequences")
+    if absent:
+        flags.append(f"no sequence of {', '.join(absent)}, which the protocol scores")
     for name, count in protocol.regions.items():
         found = len(regions.regions[name].vertices) if name in regions.regions else 0
         if found != count:
@@ -87,6 +99,7 @@ def make_results(
         "revision": revision(),
         "seed": seed,
         "sequences": sequences,
+        "sequences_at_most": protocol.sequences or protocol.sequences_at_most or None,
         "rows": len(rows),
         "frames": sum(row.frames for row in rows),
         "samples": max((row.samples for row in rows), default=0),
@@ -106,6 +119,15 @@ def make_results(
             for row in sorted(rows, key=lambda row: row.name)
         },
     }
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "sequence"), counted(2, "sequence")
+    ('1 sequence', '2 sequences')
+    """
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def one_value(metric: Metric, row: np.ndarray) -> float | None:

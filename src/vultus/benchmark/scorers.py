@@ -31,11 +31,17 @@ def asks_network(name: str) -> bool:
 
 
 def scorer_digests(topology: Topology, metrics: Mapping[str, Metric], folders: Sequence[str]) -> dict[str, str]:
-    """Kind -> 12 hexadecimal digits of the network that scores; rows and results of others do not go together."""
-    from vultus.scoring.runtime import find_scorer
+    """Kind -> 12 hexadecimal digits of the network that scores; rows and results of others do not go together.
+
+    Raises:
+        VultusError: a folder that does not exist or holds no scoring bundle, whether or not a metric asks for one.
+    """
+    from vultus.scoring.runtime import find_scorer, scoring_bundles
 
     kinds: tuple[Kind, ...] = ("sync", "style")
     found: dict[str, str] = {}
+    for folder in folders:
+        scoring_bundles(folder)
     if not any(asks_network(name) for name in metrics):
         return found
     for kind in kinds:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from vultus.datasets import DATASETS, open_dataset
 from vultus.datasets.base import Dataset, Finding, by_reason, shortened
+from vultus.datasets.coordinates import fault
 from vultus.datasets.options import read_options
 from vultus.datasets.survey import Progress, SplitSurvey, survey, try_reading
 from vultus.errors import VultusError
@@ -27,7 +28,8 @@ def add_commands(commands: Any) -> None:
         "check",
         help="what a data set on disk holds, what is missing and how to get it",
         description="Looks at a data set on disk: what is there, what is missing and how to obtain it, sequences, "
-        "subjects and hours of each split, and sound against motion. Exit status 0 where it can be used, else 2.",
+        "subjects and hours of each split, sound against motion, and coordinates: a few frames of every sequence are "
+        "finite and of the size of its neutral face. Exit status 0 where it can be used, else 2.",
         epilog=f"data sets: {names}; their pages are in docs/datasets",
     )
     _common(check)
@@ -154,7 +156,7 @@ def _damage(data: Dataset, found: list[SplitSurvey], fast: bool, quiet: bool) ->
         return f"no sequence of split {empty.name} can be read: {next(iter(empty.broken.values()))}"
     if fast:
         return None
-    why = try_reading(data)
+    why = try_reading(data) or _bad_coordinates(data, found, quiet)
     if why is None and hasattr(data, "verify"):
         try:
             takes_progress = "progress" in inspect.signature(data.verify).parameters
@@ -163,6 +165,21 @@ def _damage(data: Dataset, found: list[SplitSurvey], fast: bool, quiet: bool) ->
         except VultusError as error:
             return str(error)
     return why
+
+
+def _bad_coordinates(data: Dataset, found: list[SplitSurvey], quiet: bool) -> str | None:
+    """Names the sequences that can be opened and yet hold impossible coordinates; tells the first, or None."""
+    faults: dict[str, str] = {}
+    with _bar("coordinates", quiet) as bar:
+        bar.total = sum(split.sequences for split in found)
+        for split in found:
+            for sequence in data.split(split.name) if split.sequences else ():
+                bar.update()
+                if sequence.name not in split.broken and sequence.name not in faults and (why := fault(sequence)):
+                    faults[sequence.name] = _one_line(why if sequence.name in why else f"{sequence.name}: {why}")
+    for why in list(faults.values())[:_SHOWN]:
+        _say(f"  {why}")
+    return f"coordinates cannot be true (sequences: {len(faults)}): {next(iter(faults.values()))}" if faults else None
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -63,7 +64,7 @@ def convert(
 
     Raises:
         VultusError: a foreign or differently made folder, an unknown split, a sequence that cannot be read, a disk that
-            is full. What was converted until then stays and is not made again.
+            is full. What was converted until then stays and is not made again; without any, the folder goes.
     """
     folder = Path(out)
     if offsets not in OFFSETS:
@@ -78,6 +79,9 @@ def convert(
     old = _claim(folder, settings)
     try:
         return _convert(data, folder, settings, old, wanted, progress)
+    except VultusError:
+        _remove_if_empty(folder)
+        raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise VultusError(
@@ -110,7 +114,13 @@ def _convert(
                     elif twin is not None:
                         raise VultusError(f"{data.name}: two sequences are called {sequence.name}; expected one")
                     else:
-                        record = _write_sequence(folder, sequence, split, settings)
+                        try:
+                            record = _write_sequence(folder, sequence, split, settings)
+                        except VultusError as error:
+                            left = (
+                                f"; {folder} keeps {len(kept)} sequences, run it again and it goes on" if kept else ""
+                            )
+                            raise VultusError(f"{error}{left}") from None
                     _append(index, record)
                     kept[key] = by_name[sequence.name] = record
                 order.append(key)
@@ -127,6 +137,18 @@ def _convert(
         "motion_error": max(r["motion_error"] for r in records),
         "sound_error": max(r["sound_error"] for r in records),
     }
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Leaves nothing of a conversion that has no sequence yet."""
+    if (folder / INDEX).is_file() and (folder / INDEX).stat().st_size:
+        return
+    for name in (SETTINGS, INDEX):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("motion", "sound", "templates", "topologies"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> list[str]:

@@ -66,7 +66,8 @@ class CoverageCurve:
     def measure(self, example: Example) -> np.ndarray:
         """See `Metric.measure`: (100,), NaN beyond the number of samples."""
         if len(example.samples) < self.at:
-            raise Unavailable(f"{len(example.samples)} samples; the best of {self.at} needs {self.at}")
+            count = len(example.samples)
+            raise Unavailable(f"{count} sample{'s' * (count != 1)}; the best of {self.at} needs {self.at}")
         return expected_best(all_max_errors(example).mean(1))
 
     def curves(self, rows: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -78,10 +78,9 @@ def run_check(options: argparse.Namespace) -> int:
     """Prints what the gate measured; exit status 1 where it fails."""
     from vultus.scoring.gate import check_style, check_sync
     from vultus.scoring.prepare import example, is_speech, spread
-    from vultus.scoring.runtime import SHIPPED, StyleScorer, SyncScorer, load_scorer
+    from vultus.scoring.runtime import StyleScorer, SyncScorer, load_scorer
 
-    shipped = SHIPPED / str(options.bundle)
-    scorer = load_scorer(shipped if shipped.is_dir() else options.bundle)
+    scorer = load_scorer(options.bundle)
     _, sequences = _sequences(options.data, (options.split,))
     examples = (example(sequence) for sequence in spread([s for s in sequences if is_speech(s)]))
     if isinstance(scorer, SyncScorer):

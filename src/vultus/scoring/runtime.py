@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from vultus.errors import VultusError
+from vultus.errors import VultusError, unknown_name
 from vultus.metrics.base import Unavailable
 from vultus.runtime.bundle import BUNDLES, read_config, verify
 from vultus.scoring import signals
@@ -152,13 +152,27 @@ class StyleScorer(Scorer):
 KINDS: dict[str, type[Scorer]] = {"sync": SyncScorer, "style": StyleScorer}
 
 
-def load_scorer(folder: str | Path) -> Scorer:
-    """The network in a bundle folder; VultusError where there is none."""
-    folder = Path(folder)
+def load_scorer(name_or_folder: str | Path) -> Scorer:
+    """A shipped network by name, or the one in a bundle folder; VultusError where there is none."""
+    shipped = [path.name for path, _ in scoring_bundles(SHIPPED)]
+    folder = SHIPPED / name_or_folder if str(name_or_folder) in shipped else Path(name_or_folder)
+    if not folder.is_dir():
+        raise unknown_name("scoring network", str(name_or_folder), shipped)
     config = read_config(folder)
     if config.get("kind") not in KINDS:
         raise VultusError(f"{folder}: kind is {config.get('kind')!r}; expected the folder of a sync or style network")
     return KINDS[config["kind"]](folder, config)
+
+
+def scoring_bundles(folder: str | Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Scoring bundles and their config.json: the folder itself and those one level below it; VultusError if none."""
+    folder = Path(folder)
+    there = [path.resolve() for path in (folder, *sorted(folder.glob("*/"))) if (path / "config.json").is_file()]
+    found = [(path, config) for path in there if (config := read_config(path)).get("kind") in KINDS]
+    if not found:
+        what = "holds no scoring bundle" if folder.is_dir() else "no such folder"
+        raise VultusError(f"{folder}: {what}; expected a folder made by `vultus scorer train`")
+    return found
 
 
 @functools.lru_cache(maxsize=8)
@@ -176,18 +190,14 @@ def find_scorer(kind: Kind, topology: Topology, folders: Iterable[str | Path] = 
         use: "score", or "select" for the network that a sampler may choose by; the two are never the same.
 
     Raises:
-        VultusError: a folder that does not exist.
+        VultusError: a folder that does not exist or holds no bundle.
         Unavailable: none for this topology.
     """
+    wanted = (kind, topology.digest, use)
     for folder in (*map(Path, folders), SHIPPED):
-        if not folder.is_dir() and folder != SHIPPED:
-            raise VultusError(f"{folder}: no such folder; expected a scoring bundle or a folder of them")
-        for candidate in (folder, *sorted(folder.glob("*/"))):
-            if (candidate / "config.json").is_file():
-                config = read_config(candidate)
-                wanted = (kind, topology.digest, use)
-                if (config.get("kind"), config.get("topology"), config.get("use", "score")) == wanted:
-                    return _loaded(candidate.resolve())
+        for candidate, config in scoring_bundles(folder):
+            if (config["kind"], config.get("topology"), config.get("use", "score")) == wanted:
+                return _loaded(candidate)
     raise Unavailable(
         f"no {kind} network for this topology; train one: vultus scorer train {kind} --data NAME:ROOT --out DIR"
     )
