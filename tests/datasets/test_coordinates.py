@@ -38,6 +38,14 @@ def test_good_ones_pass_and_bad_ones_are_told(kind: str) -> None:
         assert "times as large as its neutral face" in str(fault(sequence(kind, frames)))
 
 
+@pytest.mark.parametrize("kind", ["offsets", "files"])
+@pytest.mark.parametrize("place", [1, 70, 130])
+def test_a_bad_number_anywhere_is_told(kind: str, place: int) -> None:
+    frames = np.repeat(GOOD[:1], 140, 0)
+    frames[place, 7, 2] = np.nan
+    assert "holds NaN or infinite" in str(fault(sequence(kind, frames)))
+
+
 def test_other_meshes_and_what_cannot_be_read_are_told() -> None:
     assert "has frames of shape (19, 3); expected (20, 3)" in str(fault(sequence("files", GOOD[:, 1:])))
     assert "has frames" in str(fault(sequence("files", GOOD[:0])))

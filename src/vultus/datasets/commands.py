@@ -28,8 +28,8 @@ def add_commands(commands: Any) -> None:
         "check",
         help="what a data set on disk holds, what is missing and how to get it",
         description="Looks at a data set on disk: what is there, what is missing and how to obtain it, sequences, "
-        "subjects and hours of each split, sound against motion, and coordinates: a few frames of every sequence are "
-        "finite and of the size of its neutral face. Exit status 0 where it can be used, else 2.",
+        "subjects and hours of each split, sound against motion, and coordinates: finite, and of the size of the "
+        "neutral face. Exit status 0 where it can be used, else 2.",
         epilog=f"data sets: {names}; their pages are in docs/datasets",
     )
     _common(check)

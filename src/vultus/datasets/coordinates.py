@@ -1,6 +1,6 @@
-"""Whether recorded coordinates can be true, by a few frames of a sequence: finite, and of the size of its template.
+"""Whether recorded coordinates can be true: all finite, and a few frames of the size of the template.
 
-Letters: T motion frames, V vertices.
+Letters: T motion frames, V vertices, B frames of a block.
 """
 
 from __future__ import annotations
@@ -13,15 +13,25 @@ LARGEST = 2.0
 """How many times as large as its template a face may be, or as small; another unit is a factor of 10 or more."""
 
 
+BLOCK = 64
+"""Frames looked at together; a long recording mapped from disk never lies in memory as a whole."""
+
+
 def some_frames(sequence: Any) -> np.ndarray:
     """(n, V, 3): first, middle and last frame of stored motion; one each second of what a rig makes."""
-    if hasattr(sequence, "offsets"):
-        offsets = sequence.offsets()
-        return np.asarray(offsets[_places(len(offsets))], np.float32) + sequence.template.vertices
-    if hasattr(sequence, "read_vertices"):
-        stored = sequence.read_vertices()
-        return np.asarray(stored[_places(len(stored))], np.float32)
-    return np.asarray(sequence.vertices(fps=1.0))
+    stored = _stored(sequence)
+    if stored is None:
+        return np.asarray(sequence.vertices(fps=1.0))
+    frames = np.asarray(stored[_places(len(stored))], np.float32)
+    return frames + sequence.template.vertices if hasattr(sequence, "offsets") else frames
+
+
+def all_finite(sequence: Any) -> bool:
+    """Whether every stored coordinate is a finite number; True for what a rig makes, whose parameters are checked."""
+    stored = _stored(sequence)
+    if stored is None:
+        return True
+    return all(bool(np.isfinite(stored[begin : begin + BLOCK]).all()) for begin in range(0, len(stored), BLOCK))
 
 
 def fault(sequence: Any) -> str | None:
@@ -30,7 +40,7 @@ def fault(sequence: Any) -> str | None:
         frames, template = some_frames(sequence), sequence.template.vertices
         if frames.ndim != 3 or frames.shape[1:] != template.shape or not len(frames):
             return f"has frames of shape {frames.shape[1:]}; expected {template.shape}"
-        if not np.isfinite(frames).all():
+        if not np.isfinite(frames).all() or not all_finite(sequence):
             return "holds NaN or infinite coordinates; expected finite ones"
         sizes = np.ptp(frames, axis=1).max(1) / np.ptp(template, axis=0).max()
     except Exception as error:  # damaged files may fail in any way, and the caller tells about it
@@ -39,6 +49,13 @@ def fault(sequence: Any) -> str | None:
     if not 1 / LARGEST <= size <= LARGEST:
         return f"is {size:.3g} times as large as its neutral face; expected the same unit"
     return None
+
+
+def _stored(sequence: Any) -> Any:
+    """The array that holds the motion, (T, V, 3), mapped where the file allows it; None where a rig makes it."""
+    if hasattr(sequence, "offsets"):
+        return sequence.offsets()
+    return sequence.read_vertices() if hasattr(sequence, "read_vertices") else None
 
 
 def _places(count: int) -> list[int]:
