@@ -17,11 +17,11 @@ from vultus.benchmark.proof_clips import choose, example_of, fresh_take, true_mo
 from vultus.benchmark.proof_faults import SAMPLERS, SERIES, Series, scene, smoothed
 from vultus.benchmark.proof_rank import Race, badness, judge
 from vultus.benchmark.proof_takes import contact_checks, fresh_values, plain_values, shift_checks, swap
-from vultus.benchmark.statistics import Estimate
 from vultus.datasets.synthetic import SyntheticCorpus
 from vultus.errors import VultusError
 from vultus.metrics import METRICS, Accumulator, Example, load_metric, score
 from vultus.metrics.lip_mean import LipMean
+from vultus.statistics import Estimate
 from vultus.synthesis.build import synthesize
 from vultus.synthesis.phones import Phone
 from vultus.synthesis.plan import Settings

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vultus.benchmark import real_speech, statistics
+from vultus import statistics
+from vultus.benchmark import real_speech
 from vultus.benchmark.motion_tests import MotionTake, motion_tests, read_facegood
 from vultus.benchmark.mouth_tests import Clip, Face, Predict, Track, phone_tests, stillness_tests
-from vultus.benchmark.statistics import DRAWS, Estimate
 from vultus.errors import VultusError
 from vultus.motion import WEIGHT_NAMES
 from vultus.speech import Speech, SpeechSource
+from vultus.statistics import DRAWS, Estimate
 from vultus.synthesis.inventory import VOWEL_SET
 from vultus.synthesis.phones import Phone
 

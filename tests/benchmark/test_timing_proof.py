@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vultus.benchmark import timing_proof
-from vultus.benchmark.statistics import Estimate
 from vultus.benchmark.timing_proof import Case, failures, table
+from vultus.statistics import Estimate
 
 
 def case(state: str, shift: float | None, lag: float, timing: float, agreement: float = 0.8) -> Case:

@@ -22,10 +22,10 @@ from vultus.benchmark.evaluations import Evaluation, read_evaluation, results_fi
 from vultus.benchmark.protocol import load_protocol, protocol_names
 from vultus.benchmark.report import WORDS, digits
 from vultus.benchmark.scorers import asks_network
-from vultus.benchmark.statistics import draws, interval
 from vultus.errors import VultusError
 from vultus.metrics import METRICS, Metric, load_metric
 from vultus.metrics.base import Mean
+from vultus.statistics import draws, interval
 
 EXCHANGES = 2000
 FEWEST = 6

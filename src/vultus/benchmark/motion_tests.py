@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vultus.benchmark import statistics as stats
+from vultus import statistics as stats
 from vultus.benchmark.mouth_tests import FPS, PIECE, Clip, Face, Predict
-from vultus.benchmark.statistics import Estimate
 from vultus.clock import SAMPLE_RATE
 from vultus.errors import VultusError
 from vultus.speech import Speech
+from vultus.statistics import Estimate
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,12 +21,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vultus.benchmark import statistics as stats
-from vultus.benchmark.statistics import Estimate
+from vultus import statistics as stats
 from vultus.clock import SAMPLE_RATE, motion_times, num_motion_frames, resample_motion
 from vultus.errors import VultusError
+from vultus.metrics.stillness import PAUSE, PAUSE_AFTER, PAUSE_BEFORE
+from vultus.metrics.tracks import CLOSED
 from vultus.motion import WEIGHT_NAMES
 from vultus.speech import Speech, SpeechSource
+from vultus.statistics import Estimate
 from vultus.synthesis.inventory import BILABIALS, LABIODENTALS, VOWELS, nearest_arpabet
 from vultus.synthesis.phones import Phone, in_speech, phones_at
 
@@ -35,8 +37,6 @@ Predict = Callable[[SpeechSource], tuple[np.ndarray, float]]
 FPS = 60.0
 FRAME = 1 / 30
 """Tolerance of "within one frame", seconds: a film frame; labels are no better than 10 to 20 ms."""
-CLOSED = 0.15
-"""Closed: the gap is under this share of the clip's 95th percentile."""
 PIECE = 5.0
 """Length of the units that the bootstrap draws, seconds."""
 OPEN = frozenset({"AA", "AE", "AO", "AH", "EH", "AY", "AW"})
@@ -45,7 +45,6 @@ CLOSE_VOWELS = frozenset({"IY", "IH", "UW", "UH"})
 ROUND = frozenset({"UW", "W", "OW"})
 HALF_ROUND = frozenset({"R", "SH", "AO", "ER"})
 SEAL_LOW, SEAL_HIGH = -1.0, 0.5
-PAUSE, PAUSE_AFTER, PAUSE_BEFORE = 0.5, 0.3, 0.15  # seconds: shortest pause; what is left out at its two ends
 REST_GAP, CONTACT = 1.0, 1.0  # mm
 MOUTH = np.array([name.startswith(("jaw", "mouth", "cheekPuff", "tongue")) for name in WEIGHT_NAMES])
 

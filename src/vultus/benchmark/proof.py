@@ -16,10 +16,9 @@ one, or the recorded alignment is missed; 2: the command could not run.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +30,12 @@ from vultus.benchmark.proof_faults import SAMPLERS, SERIES, scene
 from vultus.benchmark.proof_rank import Race, Ranking
 from vultus.benchmark.proof_takes import TAKES, contact_checks, network_checks, shift_checks, take_checks
 from vultus.benchmark.proof_truth import made_up
-from vultus.benchmark.statistics import Estimate
+from vultus.benchmark.results_page import write_section
 from vultus.datasets.synthetic import SyntheticCorpus
 from vultus.errors import VultusError
-from vultus.files import write_atomically
 from vultus.metrics import METRICS, load_metric
 from vultus.scoring.gate import scorer_extras
+from vultus.statistics import Estimate
 from vultus.version import __version__
 
 PROTOCOL = "proof 1"
@@ -209,27 +208,7 @@ def write(proof: Proof, out: Path) -> None:
     Raises:
         VultusError: one mark without the other, or a .json that holds no table of names.
     """
-    old = out.read_text(encoding="utf-8") if out.exists() else "# Results\n"
-    if BEGIN not in old and END not in old:
-        old = f"{old.rstrip()}\n\n{HEADING}\n\n{BEGIN}\n{END}\n"
-    if not 0 <= old.find(BEGIN) < old.find(END):
-        raise VultusError(
-            f"'{out}': expected the marks {BEGIN} and {END} in this order; put them where the tables belong"
-        )
-    beside = out.with_suffix(".json")
-    content: Mapping[str, Any] = {}
-    if beside.exists():
-        try:
-            content = json.loads(beside.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise VultusError(
-                f"'{beside}': not JSON ({error}); expected the results that it is to be added to"
-            ) from None
-        if not isinstance(content, dict):
-            raise VultusError(f"'{beside}': holds a {type(content).__name__}; expected results by name")
-    before, after = old[: old.index(BEGIN) + len(BEGIN)], old[old.index(END) :]
-    write_atomically(out, f"{before}\n{text(proof)}{after}".encode())
-    write_atomically(beside, (json.dumps({**content, "proof": proof.to_dict()}, indent=1) + "\n").encode())
+    write_section(out, (BEGIN, END), text(proof), {"proof": proof.to_dict()}, HEADING)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vultus.benchmark.statistics import Estimate, draws, interval
 from vultus.metrics import Accumulator, Example, Unavailable, load_metric
+from vultus.statistics import Estimate, draws, interval
 
 How = Literal["closed form", "construction", "brute force", "Monte Carlo"]
 WIDER = 3.29 / 1.96

@@ -13,8 +13,8 @@ import numpy as np
 
 from vultus.benchmark.proof_clips import with_samples
 from vultus.benchmark.proof_faults import Scene, Series
-from vultus.benchmark.statistics import Estimate, draws, interval
 from vultus.metrics import Accumulator, Metric, Unavailable, load_metric
+from vultus.statistics import Estimate, draws, interval
 
 LEAST_RATIO = 1e-3
 """Ratios under it count as it, so that a still face is bad by a finite amount."""

@@ -14,11 +14,11 @@ import numpy as np
 
 from vultus.benchmark.proof_check import Check, check
 from vultus.benchmark.proof_clips import FPS, head_regions
-from vultus.benchmark.statistics import Estimate
 from vultus.clock import SAMPLE_RATE
 from vultus.head import load_head
 from vultus.metrics import Accumulator, Example, load_metric
 from vultus.speech import Speech
+from vultus.statistics import Estimate
 from vultus.synthesis.inventory import SILENCE
 from vultus.synthesis.phones import Phone
 

@@ -14,7 +14,6 @@ other text in the file stays) and the same numbers (.json) beside it.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +23,11 @@ import numpy as np
 
 from vultus.benchmark.motion_tests import MotionTake, motion_tests, read_facegood
 from vultus.benchmark.mouth_tests import Clip, Face, Predict, phone_tests, stillness_tests
-from vultus.benchmark.statistics import Estimate
+from vultus.benchmark.results_page import write_section
 from vultus.clock import SAMPLE_RATE
 from vultus.errors import VultusError
-from vultus.files import write_atomically
 from vultus.speech import Speech, SpeechSource, open_speech
+from vultus.statistics import Estimate
 from vultus.synthesis.inventory import SILENCE
 from vultus.synthesis.phones import Phone, read_pocketsphinx_json
 from vultus.synthesis.textgrid import read_textgrid
@@ -229,16 +228,9 @@ def table(results: Results) -> str:
 
 def write(results: Results, out: Path) -> None:
     """Writes the table into `out` (.md) between its two marks, and all numbers into the .json beside it."""
-    old = out.read_text(encoding="utf-8") if out.exists() else "# Results\n\n" + BEGIN + "\n" + END + "\n"
-    if BEGIN not in old or END not in old:
-        raise VultusError(f"'{out}' lacks the marks {BEGIN} and {END}; put them where the tables belong")
-    before, after = old[: old.index(BEGIN) + len(BEGIN)], old[old.index(END) :]
-    write_atomically(out, f"{before}\n{table(results)}{after}".encode())
     plain = {m: {s: {t: e.to_dict() for t, e in ts.items()} for s, ts in ss.items()} for m, ss in results.items()}
-    numbers = out.with_suffix(".json")
-    others = json.loads(numbers.read_text(encoding="utf-8")) if numbers.exists() else {}  # what other commands measured
-    content = {**others, "protocol": PROTOCOL, "vultus": __version__, "results": plain}
-    write_atomically(numbers, (json.dumps(content, indent=1) + "\n").encode())
+    numbers = {"protocol": PROTOCOL, "vultus": __version__, "results": plain}
+    write_section(out, (BEGIN, END), table(results), numbers)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

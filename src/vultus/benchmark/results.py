@@ -20,10 +20,10 @@ from vultus.benchmark.predictions import Source
 from vultus.benchmark.protocol import Protocol
 from vultus.benchmark.regions import Regions
 from vultus.benchmark.rows import Row
-from vultus.benchmark.statistics import Estimate, draws, interval
 from vultus.errors import VultusError
 from vultus.metrics import Metric
 from vultus.metrics.base import Unit
+from vultus.statistics import Estimate, draws, interval
 from vultus.version import __version__
 
 FORMAT = 1

@@ -12,7 +12,6 @@ Letters: T motion frames, V vertices.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -117,18 +116,26 @@ class StyleChooser:
 
 def style_clip(sequence: FaceSequence, fps: float) -> StyleClip:
     """The manner of a sequence, as a bundle takes it; VultusError where it is too short to show one."""
+    clip = manner_of(sequence, fps)
+    if clip.num_frames < SHORTEST * fps:
+        raise VultusError(f"style clip {sequence.name} has {clip.num_frames} frames; expected {SHORTEST:g} s or more")
+    return clip
+
+
+def manner_of(sequence: FaceSequence, fps: float | None = None) -> StyleClip:
+    """A sequence of any length as a style clip, at `fps` or its own rate."""
     vertices = sequence.vertices(fps=fps)
-    if len(vertices) < SHORTEST * fps:
-        raise VultusError(f"style clip {sequence.name} has {len(vertices)} frames; expected {SHORTEST:g} s or more")
     return StyleClip(
-        sequence.name, fps, len(vertices), None, (), np.zeros((len(vertices), 3), np.float32),
-        sequence.template.topology.digest, sequence.template.vertices, vertices,
-    )  # fmt: skip
-
-
-def offsets_of(clip: Any) -> np.ndarray:
-    """(T, V, 3) offsets of a style clip from its own template."""
-    return np.asarray(clip.mesh - clip.template, np.float32)
+        source=sequence.name,
+        fps=sequence.fps if fps is None else fps,
+        num_frames=len(vertices),
+        weights=None,
+        weight_names=(),
+        head_rotation=np.zeros((len(vertices), 3), np.float32),
+        topology_digest=sequence.template.topology.digest,
+        template=sequence.template.vertices,
+        mesh=vertices,
+    )
 
 
 def nearest(errors: Sequence[float]) -> int:

@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 
 from vultus.benchmark.motion_tests import MotionTake, read_facegood
-from vultus.benchmark.statistics import Estimate
 from vultus.clock import SAMPLE_RATE
 from vultus.errors import VultusError
 from vultus.head import Head, load_head
@@ -33,6 +32,7 @@ from vultus.metrics.audio_lag import LAGS
 from vultus.metrics.base import Region
 from vultus.motion import WEIGHT_NAMES
 from vultus.speech import Speech
+from vultus.statistics import Estimate
 
 LIMIT = 2000 / 30
 """ms: two frames at 30 fps; a lag within it is in time, and a shift counts as found within it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -128,7 +128,6 @@ class MotionSum:
 
     squares: np.ndarray | None = None
     frames: int = 0
-    deviation_of_last: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def add(self, offsets: np.ndarray) -> None:
         """Takes the offsets (T, V, 3) of one sequence."""

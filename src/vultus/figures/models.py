@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from vultus.benchmark.styles import manner_of
 from vultus.datasets.base import FaceSequence
 from vultus.errors import VultusError
-from vultus.export.read import StyleClip
 from vultus.figures.base import Unavailable
 from vultus.runtime.bundle import load
 from vultus.topology import Topology
@@ -36,22 +36,6 @@ def runnable(source: str | Path, topology: Topology, *, asked: bool) -> Any:
             raise VultusError(f"{text}; expected a model of this topology")
         raise Unavailable(f"{text}; name a model for this topology with --model")
     return model
-
-
-def style_clip(sequence: FaceSequence, fps: float | None = None) -> StyleClip:
-    """The manner of a sequence, as a model takes it."""
-    vertices = sequence.vertices(fps=fps)
-    return StyleClip(
-        source=sequence.name,
-        fps=sequence.fps if fps is None else fps,
-        num_frames=len(vertices),
-        weights=None,
-        weight_names=(),
-        head_rotation=np.zeros((len(vertices), 3), np.float32),
-        topology_digest=sequence.template.topology.digest,
-        template=sequence.template.vertices,
-        mesh=vertices,
-    )
 
 
 class ModelPredictions:
@@ -84,7 +68,7 @@ class ModelPredictions:
         others = [s for s in others if s.sentence != sequence.sentence] or others
         composite = getattr(getattr(self._model, "network", None), "config", {}).get("composite", False)
         if others and composite:
-            style = style_clip(others[hash_of(sequence.name) % len(others)], self._fps)
+            style = manner_of(others[hash_of(sequence.name) % len(others)], self._fps)
         template = sequence.template
         (motion,) = self._model.predict(sequence.speech(), style=style, template=template)
         rate = sequence.fps if self._fps is None else self._fps

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from vultus.benchmark.styles import manner_of
 from vultus.datasets.base import FaceSequence
 from vultus.errors import VultusError
 from vultus.figures.base import Figure, Request, Unavailable, squared_deviation
 from vultus.figures.faces import CLAY, FaceView
 from vultus.figures.html import Layer, Shown, page
-from vultus.figures.models import runnable, style_clip
+from vultus.figures.models import runnable
 from vultus.figures.plates import Cell, face_plate, heat_colours, same_size, top_of
 from vultus.render.scene import Scene
 
@@ -92,7 +93,7 @@ class Styles:
         found: dict[str, Any] = {}
         for sequence in self._request.sequences:
             if sequence.subject not in found and sequence is not chosen and getattr(sequence, "is_speech", True):
-                found[sequence.subject] = style_clip(sequence)
+                found[sequence.subject] = manner_of(sequence)
             if len(found) == MAX_STYLES:
                 break
         if len(found) < 2:

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vultus.benchmark.statistics import Estimate, draws, interval
 from vultus.errors import VultusError
 from vultus.metrics.base import Example, Metric
+from vultus.statistics import Estimate, draws, interval
 
 
 class Accumulator:

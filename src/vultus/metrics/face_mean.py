@@ -5,16 +5,15 @@ Letters: T frames, V vertices, d distance of a vertex between prediction and ref
 
 from __future__ import annotations
 
-import numpy as np
-
-from vultus.metrics.base import Example, Info, Mean
-from vultus.metrics.frames import mean_errors
+from vultus.metrics.base import Info
+from vultus.metrics.frames import RegionMean
 
 
-class FaceMean(Mean):
+class FaceMean(RegionMean):
     """Mean distance over all vertices; every sequence counts the same (`mve` lets every frame count the same).
 
-    >>> from vultus.metrics import score
+    >>> import numpy as np
+    >>> from vultus.metrics import Example, score
     >>> still = np.zeros((2, 3, 3))
     >>> moved = still.copy()
     >>> moved[0, 1] = [0.003, 0.004, 0.0]  # 5 mm, in one of two frames
@@ -34,7 +33,3 @@ class FaceMean(Mean):
         pooling="mean over the frames of a sequence, then over sequences",
         needs=("face",),
     )
-
-    def measure(self, example: Example) -> np.ndarray:
-        """See `Metric.measure`."""
-        return self.one(float(mean_errors(example, "face").mean()))

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from vultus.errors import VultusError
-from vultus.metrics.base import Example, Region, check_shapes
+from vultus.metrics.base import Example, Mean, Region, check_shapes
 
 BLOCK_BYTES = 1 << 20
 """Of one array in a block: small enough that what one loop reads is still in the processor's cache for the next."""
@@ -32,6 +32,15 @@ def mean_errors(example: Example, region: str) -> np.ndarray:
     """Mean distance over a region between first sample and reference, weighted, (T,)."""
     example.region(region)
     return _errors(example)[region][:, 0]
+
+
+class RegionMean(Mean):
+    """Mean distance over the one region that `info.needs` names; every sequence counts the same."""
+
+    def measure(self, example: Example) -> np.ndarray:
+        """See `Metric.measure`."""
+        (region,) = self.info.needs
+        return self.one(float(mean_errors(example, region).mean()))
 
 
 def weighted_max_errors(example: Example, region: str = "lips") -> np.ndarray:

@@ -12,30 +12,16 @@ Letters: B frames of a block, V vertices, n vertices of a region, T and U frames
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
-import numba
 import numpy as np
+
+from vultus.compiling import compiled
 
 CHUNK = 256
 """Vertices handled at a time: their coordinates in all frames of a block stay in the processor's cache."""
 
 
-def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compiles for fixed types, with the disk cache where there is a place for it."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": True}
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        try:
-            return numba.njit(list(signatures), cache=True, **options)(function)
-        except (RuntimeError, OSError):  # no cache folder can be written, or the disk is full
-            return numba.njit(list(signatures), **options)(function)
-
-    return decorate
-
-
-@compiled("void(f4[:,:,::1], f4[:,:,::1], f4[:,::1])")
+@compiled("void(f4[:,:,::1], f4[:,:,::1], f4[:,::1])", fastmath=True)
 def distances(prediction: np.ndarray, reference: np.ndarray, out: np.ndarray) -> None:
     """Euclidean distance of each vertex, (B, V, 3) and (B, V, 3) -> out (B, V)."""
     for t in range(out.shape[0]):
@@ -46,7 +32,7 @@ def distances(prediction: np.ndarray, reference: np.ndarray, out: np.ndarray) ->
             out[t, v] = math.sqrt(x * x + y * y + z * z)
 
 
-@compiled("void(f4[:,::1], i8[::1], f4[::1], f4[::1], f8[:,::1])")
+@compiled("void(f4[:,::1], i8[::1], f4[::1], f4[::1], f8[:,::1])", fastmath=True)
 def region_errors(
     distance: np.ndarray, vertices: np.ndarray, weights: np.ndarray, member: np.ndarray, out: np.ndarray
 ) -> None:
@@ -79,7 +65,7 @@ def region_errors(
         out[t, 2] = top
 
 
-@compiled("void(f4[:,:,::1], f4[:,:,::1], i8[::1], f4[:,:,::1], f8[::1])")
+@compiled("void(f4[:,:,::1], f4[:,:,::1], i8[::1], f4[:,:,::1], f8[::1])", fastmath=True)
 def add_differences(
     prediction: np.ndarray, reference: np.ndarray, vertices: np.ndarray, summed: np.ndarray, largest: np.ndarray
 ) -> None:
@@ -98,7 +84,7 @@ def add_differences(
         largest[t] = math.sqrt(top)
 
 
-@compiled("void(f4[:,:,::1], f4[:,::1], i8[::1], f8[:,::1])")
+@compiled("void(f4[:,:,::1], f4[:,::1], i8[::1], f8[:,::1])", fastmath=True)
 def squared_displacements(moving: np.ndarray, template: np.ndarray, vertices: np.ndarray, out: np.ndarray) -> None:
     """Squared distance from the template, (B, V, 3) and (V, 3) -> out (B, n)."""
     for t in range(out.shape[0]):
@@ -110,7 +96,7 @@ def squared_displacements(moving: np.ndarray, template: np.ndarray, vertices: np
             out[t, i] = x * x + y * y + z * z
 
 
-@compiled("void(f4[:,:,::1], f4[:,:,::1], f4[::1], f8[:,::1])")
+@compiled("void(f4[:,:,::1], f4[:,:,::1], f4[::1], f8[:,::1])", fastmath=True)
 def add_pair_costs(reference: np.ndarray, prediction: np.ndarray, weights: np.ndarray, cost: np.ndarray) -> None:
     """Adds the weighted distances of a chunk of vertices, every frame against every frame, to cost (B, U).
 
@@ -130,7 +116,7 @@ def add_pair_costs(reference: np.ndarray, prediction: np.ndarray, weights: np.nd
             cost[i, j] += part
 
 
-@compiled("void(f8[:,::1], f8[::1], b1, b1)")
+@compiled("void(f8[:,::1], f8[::1], b1, b1)", fastmath=True)
 def warp_rows(cost: np.ndarray, last: np.ndarray, first: bool, free_start: bool) -> None:
     """Goes on with time warping by some rows: steps (1, 0), (0, 1) and (1, 1), each of weight 1.
 
@@ -154,7 +140,7 @@ def warp_rows(cost: np.ndarray, last: np.ndarray, first: bool, free_start: bool)
             corner = above
 
 
-@compiled("void(f4[:,:,:,::1], f8[::1])")
+@compiled("void(f4[:,:,:,::1], f8[::1])", fastmath=True)
 def add_pair_distances(samples: np.ndarray, summed: np.ndarray) -> None:
     """Adds the distances between all pairs of samples to summed (n,), by vertex.
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from vultus.benchmark.mouth_tests import PAUSE, PAUSE_AFTER, PAUSE_BEFORE
 from vultus.clock import motion_times
 from vultus.metrics.base import Example, Info, Mean, Unavailable
 from vultus.metrics.tracks import LEVEL_RATE, region_tracks, speech_level
 
+PAUSE, PAUSE_AFTER, PAUSE_BEFORE = 0.5, 0.3, 0.15
+"""Seconds: shortest pause; what is left out at its two ends."""
 QUIET = 30.0
 """dB under the 95th percentile of the level: below all phones, above the noise of a fair recording."""
 

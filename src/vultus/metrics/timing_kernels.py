@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from vultus.metrics.kernels import compiled
+from vultus.compiling import compiled
 
 
-@compiled("i8[:,::1](f8[::1], f8[::1], i8, f8)")
+@compiled("i8[:,::1](f8[::1], f8[::1], i8, f8)", fastmath=True)
 def warp(reference: np.ndarray, prediction: np.ndarray, reach: int, step: float) -> np.ndarray:
     """The cheapest path between two curves within a band; it may begin and end anywhere on the border of the table.
 

@@ -16,26 +16,12 @@ down; depth is 1 / distance from the camera, so the larger value is the nearer s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
-import numba
 import numpy as np
 
+from vultus.compiling import compiled
+
 CULL_BACK, TWO_SIDED = 0, 1
-
-
-def compiled(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compiles for fixed types, with the disk cache where there is a place for it."""
-    options = {"nogil": True, "error_model": "numpy", **options}
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        try:
-            return numba.njit(list(signatures), cache=True, **options)(function)
-        except (RuntimeError, OSError):  # no cache folder can be written, or the disk is full
-            return numba.njit(list(signatures), **options)(function)
-
-    return decorate
 
 
 @compiled("void(f4[:,::1], i4[:,::1], f4[:,::1])")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vultus.render.rasteriser import compiled
+from vultus.compiling import compiled
 
 #: Columns of a material row. Wrap softens the terminator of a colour channel (0 is Lambert), as light that travels
 #: inside skin does, red the farthest. `gloss_power` is the number of squarings, so the exponent is 2 ** gloss_power.

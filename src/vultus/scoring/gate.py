@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from vultus.benchmark.statistics import mean, proportion
 from vultus.metrics.base import Example, Unavailable
 from vultus.scoring import signals
 from vultus.scoring.runtime import Kind, Scorer, StyleScorer, SyncScorer, find_scorer
+from vultus.statistics import mean, proportion
 
 SHIFTS = (0, 1, 2, 4, 8)
 LEAST_ACCURACY, LEAST_ABOVE_CHANCE = 0.9, 0.25

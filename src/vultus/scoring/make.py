@@ -27,8 +27,6 @@ from vultus.scoring.runtime import StyleScorer, SyncScorer, load_scorer
 from vultus.scoring.signals import FPS
 from vultus.version import __version__
 
-MAX_SHIPPED_BYTES = 5_000_000
-
 
 @dataclass(frozen=True)
 class Request:
