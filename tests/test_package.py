@@ -34,8 +34,8 @@ def test_animating_needs_no_training_extra_and_no_renderer(tmp_path: Path) -> No
 
 
 def test_lazy_names() -> None:
-    assert callable(vultus.animate) and callable(vultus.load)
-    assert set(vultus.__all__) <= {*dir(vultus), "animate", "load", "Take"}
+    assert callable(vultus.animate) and callable(vultus.animate_takes) and callable(vultus.load)
+    assert set(vultus.__all__) <= {*dir(vultus), "animate", "animate_takes", "load", "Take"}
 
 
 def test_places_that_the_readme_names_exist() -> None:

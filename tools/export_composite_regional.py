@@ -11,26 +11,21 @@ and the reference encoder turns the motion into 512 numbers, which are averaged 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from bundle_parts import Manners, quality_table, results_of, trained, training_speed, validation_table
 
-from vultus.clock import resample_motion
 from vultus.datasets import open_dataset
 from vultus.features import load_encoder
 from vultus.head import load_head
-from vultus.methods.export_onnx import export, write_sums
-from vultus.motion import WEIGHT_NAMES
-from vultus.synthesis.performance import combine, perform
-from vultus.synthesis.style import PRESETS, Style
+from vultus.methods.export_onnx import export
+from vultus.methods.onnx_graph import write_sums
+from vultus.synthesis.style import PRESETS
 from vultus.train.log import read_log
 from vultus.train.loop import load_run
 
 STYLES = tuple(name for name in PRESETS if name != "still")  # "still" differs in layers that the model does not make
-STILL = 0.01
-"""A shape that stays below this weight in all performances is not the model's."""
 
 
 def main() -> None:
@@ -47,35 +42,19 @@ def main() -> None:
     head = load_head()
     model, settings = load_run(options.run, rig=head.rig.matrix)
     fps = settings["data"]["fps"]
-    clips = [clip for clip in open_dataset("synthetic", str(options.data)).split("val") if clip.is_speech]
-    chosen = clips[:: max(1, len(clips) // options.lines)][: options.lines]
-    spoken = [(clip.phones, clip.speech().samples) for clip in chosen]
-    styles, largest = {}, np.zeros(len(WEIGHT_NAMES))
-    for name in STYLES:
-        vectors = []
-        for number, (phones, samples) in enumerate(spoken):
-            taken = perform(phones, samples, Style.preset(name), head, seed=number, fps=60.0)
-            weights = combine(taken.speech, taken.expression, head=head)
-            weights = resample_motion(weights, 60.0, fps, round(len(weights) / 60.0 * fps))
-            largest = np.maximum(largest, weights.max(0))
-            vectors.append(model.style_vector(weights))
-        styles[name] = np.mean(vectors, 0)
-    still = tuple(shape for shape, most in zip(WEIGHT_NAMES, largest, strict=True) if most < STILL)
+    manners = Manners(options.data, options.lines, fps, ("speech", "expression"), head_rotation=False)
+    styles = manners.measure(STYLES, model.style_vector)
+    still = manners.still_shapes()
     encoder = load_encoder(settings["data"]["encoder"])
     options.out.mkdir(parents=True, exist_ok=True)
     lines = read_log(options.run)
-    trained = {
-        "dataset": "synthetic", "hours": settings["hours"], "steps": lines[-1]["step"],
-        "validation": {key: round(value, 5) for key, value in lines[-1].items() if key.startswith("val/")},
-    }  # fmt: skip
     export(
         model, options.out, name=options.name, summary=options.summary, fps=fps, styles=styles, still_shapes=still,
         encoder={"name": settings["data"]["encoder"], "rate": encoder.rate, "offset": encoder.offset},
-        extra={"trained": trained},
+        extra={"trained": trained(settings, lines)},
     )  # fmt: skip
     subjects = {clip.subject for clip in open_dataset("synthetic", str(options.data)).split("train")}
-    real = json.loads(options.results.read_text(encoding="utf-8"))["results"] if options.results else {}
-    text = card(options.name, settings, lines, len(subjects), real.get(options.name, {}))
+    text = card(options.name, settings, lines, len(subjects), results_of(options.name, options.results))
     (options.out / "card.md").write_text(text, encoding="utf-8")
     write_sums(options.out)
     total = sum(path.stat().st_size for path in options.out.iterdir())
@@ -85,23 +64,6 @@ def main() -> None:
 def card(name: str, settings: dict[str, Any], log: list[dict[str, Any]], subjects: int, real: dict[str, Any]) -> str:
     """The model card: what it is, what it was made from, how good it is, its limits."""
     method, train, data = settings["method"], settings["train"], settings["data"]
-    epochs = [row for row in log if "val/loss" in row]
-    keys = [key for key in epochs[0] if key.startswith("val/") and key != "val/loss"]
-    table = [
-        "| step | " + " | ".join(key.removeprefix("val/") for key in keys) + " |",
-        "|---" * (len(keys) + 1) + "|",
-        *(f"| {row['step']} | " + " | ".join(f"{row[key]:.4g}" for key in keys) + " |" for row in epochs),
-    ]
-    speed = [row["speech_seconds_per_second"] for row in log if "speech_seconds_per_second" in row]
-    measured = ["Not measured yet: run `make results`, then export again with `--results docs/results.json`."]
-    if real:
-        measured = ["| recordings | test | value | 95 % interval | n |", "|---|---|---|---|---|"]
-        for group, tests in real.items():
-            for test, found in tests.items():
-                if found["value"] is not None and found["value"] == found["value"]:
-                    low, high = found.get("low"), found.get("high")
-                    interval = f"{low:.3g} to {high:.3g}" if low is not None and low == low else "-"
-                    measured.append(f"| {group} | {test} | {found['value']:.3g} | {interval} | {found['n']} |")
     newline = "\n"
     return f"""# {name}
 
@@ -124,10 +86,10 @@ Weights: Apache-2.0. The graph of the features (Moonshine tiny-en, MIT) and the 
 
 {train["epochs"]} epochs, batches of {train["batch"]} cuts of {data["crop"]:g} s, Adam, peak learning rate
 {train["lr"]:g}; composite part {"on" if method["composite"] else "off"}, regional part
-{"on" if method["regional"] else "off"}; {train["threads"]} CPU thread, {sum(speed) / max(len(speed), 1):.0f} s of
+{"on" if method["regional"] else "off"}; {train["threads"]} CPU thread, {training_speed(log):.0f} s of
 speech a second. After each epoch, on voices, faces and styles that were not trained on:
 
-{newline.join(table)}
+{newline.join(validation_table(log))}
 
 motion/l2 and motion/velocity are squared model units ({settings["dimensions"]["unit"]:.4f} m) summed over the mesh,
 lips/gap is in mm squared, regional/l1 is the sum of |W|.
@@ -137,7 +99,7 @@ lips/gap is in mm squared, regional/l1 is the sum of |W|.
 On real recordings, as `vultus animate --no-life` gives it; docs/results.md says what each test is and sets baselines
 and the teacher beside it.
 
-{newline.join(measured)}
+{newline.join(quality_table(real))}
 
 ## Limits
 

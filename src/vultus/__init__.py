@@ -4,7 +4,7 @@
     take = vultus.animate("talk.wav")
     take.save("talk.glb")
 
-Importing the package imports nothing heavy; the two calls below load what they need when they are made.
+Importing the package imports nothing heavy; the calls below load what they need when they are made.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from vultus.version import __version__
 
 if TYPE_CHECKING:
     from vultus.motion import Take
-    from vultus.runtime.animate import animate
+    from vultus.runtime.animate import animate, animate_takes
     from vultus.runtime.bundle import load
 
-__all__ = ["Take", "VultusError", "__version__", "animate", "load"]
+__all__ = ["Take", "VultusError", "__version__", "animate", "animate_takes", "load"]
 
 _LAZY = {
     "animate": "vultus.runtime.animate",
+    "animate_takes": "vultus.runtime.animate",
     "load": "vultus.runtime.bundle",
     "Take": "vultus.motion",
 }

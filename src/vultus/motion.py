@@ -47,17 +47,21 @@ class Motion:
         values: (T, D) float32; for the blendshape rig the weights, in [0, 1], columns as `rig.names`.
         fps: frames per second; frame i stands at i / fps.
         rig: what maps it to vertices.
+        head_rotation: (T, 3) float32 axis-angle, radians; None where a model makes none.
     """
 
     values: np.ndarray
     fps: float
     rig: Rig
+    head_rotation: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != self.rig.dimension:
             raise VultusError(
                 f"motion has shape {self.values.shape}; rig '{self.rig.name}' expects (frames, {self.rig.dimension})"
             )
+        if self.head_rotation is not None and self.head_rotation.shape != (len(self.values), 3):
+            raise VultusError(f"head_rotation has shape {self.head_rotation.shape}; expected ({len(self.values)}, 3)")
 
     def __len__(self) -> int:
         return len(self.values)

@@ -14,7 +14,7 @@ from vultus.export.read import read_motion
 from vultus.motion import ARKIT_NAMES, EXTRA_NAMES, Take
 
 
-@pytest.mark.parametrize(("suffix", "extras"), [(".npz", True), (".json", True), (".csv", False)])
+@pytest.mark.parametrize(("suffix", "extras"), [(".npz", True), (".json", True), (".csv", False), (".glb", True)])
 def test_weights_come_back(make_take: Callable[..., Take], tmp_path: Path, suffix: str, extras: bool) -> None:
     take = make_take(fps=25.0)
     clip = read_motion(save(take, tmp_path / f"take{suffix}"), topology_digest="another mesh: weights fit every face")
@@ -41,7 +41,7 @@ def test_vertices_alone(make_take: Callable[..., Take], tmp_path: Path) -> None:
         read_motion(path, topology_digest="0" * 16)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".json", ".csv"])
+@pytest.mark.parametrize("suffix", [".npz", ".json", ".csv", ".glb"])
 def test_too_short_or_still(make_take: Callable[..., Take], tmp_path: Path, suffix: str) -> None:
     with pytest.raises(VultusError, match=r"0\.47 s of motion"):
         read_motion(save(make_take(frames=14), tmp_path / f"short{suffix}"))
@@ -56,13 +56,20 @@ def test_too_short_or_still(make_take: Callable[..., Take], tmp_path: Path, suff
 
 
 def test_what_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(VultusError, match=r"read from \.npz \.csv \.json; found '\.glb'"):
-        read_motion(tmp_path / "take.glb")
+    with pytest.raises(VultusError, match=r"read from \.npz \.csv \.json \.glb; found '\.fbx'"):
+        read_motion(tmp_path / "take.fbx")
     with pytest.raises(VultusError, match="no such file"):
         read_motion(tmp_path / "take.csv")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(VultusError, match="no such file"):
         read_motion(tmp_path / "folder.csv")
+
+
+def test_the_first_minute_counts(make_take: Callable[..., Take], tmp_path: Path) -> None:
+    take = make_take(frames=700, fps=10.0)
+    take.motion.values[:605] = 0.25
+    with pytest.raises(VultusError, match="never moves in the first minute"):
+        read_motion(save(take, tmp_path / "late.npz"))
 
 
 @pytest.mark.needs_data

@@ -14,7 +14,8 @@ from vultus import clock
 from vultus.errors import VultusError
 from vultus.methods.base import Batch, Dimensions
 from vultus.methods.composite_regional import CompositeRegional, Config
-from vultus.methods.export_onnx import export, write_sums
+from vultus.methods.export_onnx import export
+from vultus.methods.onnx_graph import write_sums
 from vultus.runtime.bundle import verify
 from vultus.runtime.composite_regional import CompositeRegional as Network
 

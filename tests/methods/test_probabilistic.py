@@ -81,7 +81,7 @@ def heard(model: Probabilistic, steps: int, seed: int = 3) -> torch.Tensor:
 
 
 def noise(copies: int, steps: int, levels: int = 2) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(5).random((copies, steps, levels)))
+    return torch.from_numpy(np.random.default_rng(5).random((copies, steps, levels)).astype(np.float32))
 
 
 # The codec
@@ -231,7 +231,7 @@ def test_cached_steps_equal_full_decoding(ways: str, fine: str) -> None:
         torch.nn.init.normal_(parameter, std=0.15) if parameter.ndim == 2 else None
     chance = noise(3, 30)
     with torch.no_grad():
-        codes = model.draw(sound, style, Sampling(fine_temperature=1.0), chance)
+        codes = torch.from_numpy(model.draw(sound, style, Sampling(fine_temperature=1.0), chance.numpy())).long()
         past = torch.nn.functional.pad(codes[:, :-1, : model.coarse.history_levels], (0, 0, 1, 0), value=-1)
         hidden, logits = model.coarse(past, sound.expand(3, -1, -1), style.expand(3, -1), None)
         cumulated = torch.softmax(logits.double(), -1).cumsum(-1)

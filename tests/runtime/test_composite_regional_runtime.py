@@ -131,10 +131,7 @@ def test_an_hour_needs_no_more_memory_than_a_minute(tmp_path: Path) -> None:
     block, frames, largest = np.zeros((200, 80), np.float32), 0, 0
     for _ in range(100):  # 200 s at 100 Hz
         frames += sum(len(codes) for codes in decoding.feed(block))
-        held = (
-            0 if decoding._features is None or decoding._grid is None else len(decoding._features) + len(decoding._grid)
-        )
-        largest = max(largest, held)
+        largest = max(largest, decoding._frames.held + (0 if decoding._grid is None else len(decoding._grid)))
     assert frames > 5900 and largest < 64 + 2 * network.context + 200
     assert frames + sum(len(codes) for codes in decoding.finish(6000)) == 6000
 

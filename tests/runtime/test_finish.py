@@ -71,9 +71,10 @@ def test_gains_scale_their_part_only() -> None:
 def test_life_moves_eyes_and_head_and_is_seeded() -> None:
     blink = WEIGHT_NAMES.index("eyeBlinkLeft")
     still, still_head = finished()
-    first, first_head = finished(life=True, seed=3)
-    again, again_head = finished(life=True, seed=3)
-    other, other_head = finished(life=True, seed=4)
+    eyes = ("eyeBlinkLeft", "eyeLookInLeft")
+    first, first_head = finished(life=True, seed=3, still=eyes)
+    again, again_head = finished(life=True, seed=3, still=eyes)
+    other, other_head = finished(life=True, seed=4, still=eyes)
     assert np.abs(still[:, blink]).max() == 0.0 and np.abs(still_head).max() == 0.0
     assert np.abs(first_head).max() > 0.0
     np.testing.assert_array_equal(first, again)

@@ -18,7 +18,7 @@ from toy import ToyEncoder, toy_set
 from vultus.errors import VultusError
 from vultus.train.checkpoint import load_tensors, save_tensors
 from vultus.train.log import read_log
-from vultus.train.loop import load_run, run
+from vultus.train.loop import _Average, load_run, run
 from vultus.train.recipe import Recipe, make_recipe
 from vultus.train.run_folder import check_folder
 
@@ -234,3 +234,13 @@ def test_files_that_are_not_checkpoints_are_refused(tmp_path: Path) -> None:
         load_tensors(path)
     save_tensors(path, {"a": torch.arange(3)}, {"step": 4})
     assert load_tensors(path)[1] == {"step": 4} and list(tmp_path.iterdir()) == [path]
+
+
+def test_average_of_a_short_training_holds_little_of_the_initial_weights() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(model.weight, 1.0)
+    average = _Average(model, 0.9999)
+    torch.nn.init.constant_(model.weight, 0.0)
+    for step in range(100):
+        average.update(model, step)
+    assert 0.0 < average.shadow.weight.item() < 1e-4  # 0.99 with the decay at once

@@ -259,7 +259,7 @@ def test_linear_rig_of_flame_is_near_flame(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("probabilistic_*.toml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_read(path: Path, codec_run: Path) -> None:
-    assert len(sorted(RECIPES.glob("probabilistic_*.toml"))) == 4
+    assert len(sorted(RECIPES.glob("probabilistic_*.toml"))) == 6
     if "prior" in path.stem:
         with pytest.raises(VultusError, match=r"method.codec is empty"):
             read_recipe(path)

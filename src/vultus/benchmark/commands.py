@@ -33,6 +33,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--regions", type=Path, metavar="DIR", help="lips.txt, upper_face.txt ... of your own")
     parser.add_argument("--allow-missing", action="store_true", help="score what is there, and say so")
     parser.add_argument("--samples", type=int, metavar="N", help="takes of a model, or of a folder at most")
+    parser.add_argument(
+        "--sampling", metavar="TEXT", help="how a model draws takes: plain, avg-10, plain,temperature=0.8 ..."
+    )
     parser.add_argument("--seed", type=int, default=0, help="of takes, styles and intervals (default %(default)s)")
     parser.add_argument(
         "--scorers", action="append", default=[], metavar="DIR", help="sync and style networks of yours"
@@ -84,6 +87,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
         limit=options.limit,
         oracle=options.oracle,
         metrics=None if options.metrics is None else [name.strip() for name in options.metrics.split(",")],
+        sampling=options.sampling,
         progress=not options.quiet,
     )
     if not options.quiet:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ def evaluate(
     limit: int | None = None,
     oracle: str | None = None,
     metrics: Sequence[str] | None = None,
+    sampling: str | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Scores predictions and writes results.json, table.md and plots.
@@ -75,6 +76,7 @@ def evaluate(
         limit: only so many sequences, evenly over the split.
         oracle: "self" or "best-of-n": the published choices of a style that look at the truth; labelled in the result.
         metrics: only these; None for all of the protocol.
+        sampling: how a model draws its takes, see `vultus.methods.sampling.Sampling.parse_text`; None for its own way.
         progress: show a bar where standard error is a terminal.
 
     Returns:
@@ -89,6 +91,8 @@ def evaluate(
     for what, number in (("samples", samples), ("limit", limit)):
         if number is not None and number < 1:
             raise VultusError(f"{what} is {number}; expected 1 or more")
+    if sampling is not None and model is None:
+        raise VultusError("--sampling tells how a --model draws takes; predictions and baselines draw none")
     dataset, about_data, root, given = open_data(chosen, data, options or {})
     split = speaking(dataset, chosen)
     absent = check_split(split, chosen, limit, allow_missing)
@@ -102,7 +106,7 @@ def evaluate(
             raise VultusError("--oracle chooses the style of a --model; a folder of predictions has been made already")
         source = PredictionFiles(Path(predictions), split, chosen, styles, samples)
     elif model is not None:
-        source = ModelSource(model, split[0].template.topology, chosen, styles, samples or 1, seed)
+        source = ModelSource(model, split[0].template.topology, chosen, styles, samples or 1, seed, sampling)
     else:
         if oracle is not None:
             raise VultusError(f"--oracle chooses the style of a --model; baseline '{baseline}' asks for none")
@@ -154,10 +158,12 @@ def score(
     split: Sequence[FaceSequence],
     scorers: tuple[str, ...] = (),
     progress: bool = False,
+    extras: Callable[[], Mapping[str, Any]] | None = None,
 ) -> list[Row]:
     """The rows of all sequences: those that are there already, and those measured now.
 
-    Scoring networks are gated on the recorded motion of `split`, whatever part of it is scored.
+    Scoring networks are gated on the recorded motion of `split`, whatever part of it is scored; `extras` gives what a
+    gate told earlier of the same split.
     """
     from tqdm import tqdm
 
@@ -171,8 +177,8 @@ def score(
         row = store.load(name, stamp)
         if row is None:
             if bench is None:
-                extras = gated_extras(protocol, regions, metrics, split, scorers)
-                bench = Bench(protocol, regions.regions, metrics, extras, true_takes(dataset))
+                told = gated_extras(protocol, regions, metrics, split, scorers) if extras is None else extras()
+                bench = Bench(protocol, regions.regions, metrics, told, true_takes(dataset))
             if held[0] != sequence.name:
                 held = (sequence.name, bench.reference(sequence))
             prediction = source.predict(sequence, condition, held[1])

@@ -83,7 +83,7 @@ def read_json(path: str | Path) -> tuple[np.ndarray, tuple[str, ...], float, np.
             data = json.load(file)
     except OSError as error:
         raise VultusError(f"{path}: cannot be read ({error.strerror}); check the name") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # bad JSON, bad UTF-8, a number of thousands of digits
         raise VultusError(
             f"{path}: is not JSON; expected a weights file, as `vultus animate -o x.json` makes"
         ) from None

@@ -1,4 +1,4 @@
-"""Recorded motion back from a file, as a reference for style: .npz, .csv (Live Link Face) or .json.
+"""Recorded motion back from a file, as a reference for style: .npz, .csv (Live Link Face), .json or .glb.
 
 Letters: T motion frames, V vertices, E shapes beyond ARKit.
 """
@@ -17,11 +17,12 @@ MIN_SECONDS = 0.5
 """A shorter clip says nothing about how someone moves."""
 
 _BLOCK = 256
+_LOOKED_AT_S = 60.0  # of a long clip the first minute shows the style
 _MIN_WEIGHT_RANGE = 1e-3
 _MIN_VERTEX_RANGE = 1e-5  # metres
 
 #: Suffix -> what reads it.
-READABLE = (".npz", ".csv", ".json")
+READABLE = (".npz", ".csv", ".json", ".glb")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,8 @@ def read_motion(path: str | Path, *, topology_digest: str | None = None) -> Styl
     """Reads recorded motion for a style.
 
     Args:
-        path: .npz, .csv or .json, as our exporters write them (or a Live Link Face recording).
+        path: .npz, .csv, .json or .glb, as our exporters write them, a Live Link Face recording, or another program's
+            .glb with an animation of ARKit's shapes (of which the first minute is read).
         topology_digest: digest of the mesh that vertices have to fit; weights fit every face.
 
     Raises:
@@ -89,10 +91,13 @@ def read_motion(path: str | Path, *, topology_digest: str | None = None) -> Styl
     if clip.weights is None and topology_digest is not None and clip.topology_digest != topology_digest:
         raise VultusError(
             f"{path}: its vertices move another mesh ({clip.topology_digest}) than this head's ({topology_digest}), "
-            "and it has no weights; expected weights, or vertices of the same topology"
+            "and it has no weights; expected weights (.csv, .json, .glb fit any face), or vertices of the same topology"
         )
     if not _moves(clip):
-        raise VultusError(f"{path}: the face never moves; a style needs a clip of a speaking face")
+        raise VultusError(
+            f"{path}: the face never moves{' in the first minute' if clip.duration > _LOOKED_AT_S else ''}; a style "
+            "needs a clip of a speaking face"
+        )
     return clip
 
 
@@ -130,14 +135,22 @@ def _from_json(path: Path) -> StyleClip:
     return StyleClip(str(path), fps, len(weights), weights, names, head_rotation)
 
 
-_READERS = {".npz": _from_npz, ".csv": _from_csv, ".json": _from_json}
+def _from_glb(path: Path) -> StyleClip:
+    from vultus.export.read_glb import read_glb
+
+    weights, names, fps, head_rotation = read_glb(path)
+    return StyleClip(str(path), fps, len(weights), weights, names, head_rotation)
+
+
+_READERS = {".npz": _from_npz, ".csv": _from_csv, ".json": _from_json, ".glb": _from_glb}
 
 
 def _moves(clip: StyleClip) -> bool:
+    frames = min(clip.num_frames, int(_LOOKED_AT_S * clip.fps))
     if clip.weights is not None:
-        return bool(np.ptp(clip.weights, axis=0).max() > _MIN_WEIGHT_RANGE)
+        return bool(np.ptp(clip.weights[:frames], axis=0).max() > _MIN_WEIGHT_RANGE)
     first = clip.vertices(0, 1)
     return any(
-        np.abs(clip.vertices(start, start + _BLOCK) - first).max() > _MIN_VERTEX_RANGE
-        for start in range(0, clip.num_frames, _BLOCK)
+        np.abs(clip.vertices(start, min(frames, start + _BLOCK)) - first).max() > _MIN_VERTEX_RANGE
+        for start in range(0, frames, _BLOCK)
     )

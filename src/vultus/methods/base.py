@@ -113,8 +113,14 @@ def make_config(cls: type[ConfigType], table: Mapping[str, Any], where: str) -> 
         default = known[key].default
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        if isinstance(default, tuple) and isinstance(value, list):
+            numbers = all(isinstance(item, int | float) and not isinstance(item, bool) for item in value)
+            value = tuple(float(item) for item in value) if numbers else value
         if type(value) is not type(default):
-            expected = f"{type(default).__name__}, such as {default!r}"
-            raise VultusError(f"{where}.{key} is {value!r} ({type(value).__name__}); expected {expected}")
+            kind = f"a list of {len(default)} numbers" if isinstance(default, tuple) else type(default).__name__
+            shown = list(default) if isinstance(default, tuple) else default
+            raise VultusError(
+                f"{where}.{key} is {value!r} ({type(value).__name__}); expected {kind}, such as {shown!r}"
+            )
         values[key] = value
     return cls(**values)

@@ -13,7 +13,6 @@ what the method says, and the same run gives the same bytes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,14 +20,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
+from onnx import TensorProto, helper
+from torch import nn
 
 from vultus.errors import VultusError
 from vultus.methods.composite_regional import CompositeRegional, ResidualUnit
+from vultus.methods.onnx_graph import Graph, array, write_graph, write_sums
 from vultus.version import __version__
 
-OPSET, IR = 17, 8
 MAX_BYTES = 30_000_000
 
 
@@ -74,10 +73,10 @@ def export(
         raise VultusError(f"export: every style must be {size} numbers, and there must be one at least")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_graph(folder / "model.onnx", _decoder_graph(model))
+    write_graph(folder / "model.onnx", _decoder_graph(model))
     files = ["config.json", "model.onnx", "weights.npz"]
     if config.composite:
-        _write_graph(folder / "style.onnx", _style_graph(model))
+        write_graph(folder / "style.onnx", _style_graph(model))
         files.append("style.onnx")
     arrays = {"W": model.W.detach().numpy().astype(np.float16), "styles": np.stack(list(styles.values())).astype("<f4")}
     if rig != "head":
@@ -103,33 +102,8 @@ def export(
     return folder
 
 
-def write_sums(folder: Path) -> None:
-    """SHA256SUMS of every file of a bundle; call it again after adding card.md."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != "SHA256SUMS")
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
-    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
-
-
-class _Graph:
-    """Nodes and stored tensors under construction; every method returns the name of its result."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.stored: list[onnx.TensorProto] = []
-
-    def add(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        name = name or f"{kind.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=f"node_{name}", **attributes))
-        return name
-
-    def store(self, values: np.ndarray, *, half: bool = False) -> str:
-        name = f"stored{len(self.stored)}"
-        array = np.asarray(values, np.float16 if half else values.dtype)
-        self.stored.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return self.add("Cast", name, to=TensorProto.FLOAT) if half else name
-
-    def integers(self, *values: int) -> str:
-        return self.store(np.array(values, np.int64))
+class _Graph(Graph):
+    """Convolutional units, and statistics over time."""
 
     def convolve(self, x: str, conv: nn.Conv1d, norm: nn.BatchNorm1d) -> str:
         weight, bias = _fold(conv, norm)
@@ -141,7 +115,7 @@ class _Graph:
 
     def unit(self, x: str, unit: ResidualUnit) -> str:
         inner = self.convolve(x, unit.conv1, unit.norm1)
-        inner = self.add("PRelu", inner, self.store(_array(unit.act.weight)[:, None]))
+        inner = self.add("PRelu", inner, self.store(array(unit.act.weight)[:, None]))
         inner = self.convolve(inner, unit.conv2, unit.norm2)
         if unit.project is not None:
             x = self.convolve(x, unit.project, unit.project_norm)
@@ -165,10 +139,10 @@ class _Graph:
 
 def _decoder_graph(model: CompositeRegional) -> onnx.GraphProto:
     graph, config, size = _Graph(), model.config, model.config.channels
-    weight, bias = _array(model.speech_in.weight).T.astype(np.float64), _array(model.speech_in.bias).astype(np.float64)
+    weight, bias = array(model.speech_in.weight).T.astype(np.float64), array(model.speech_in.bias).astype(np.float64)
     if model.audio_norm is not None:  # statistics are fixed after training: one affine map
-        scale = 1.0 / np.sqrt(_array(model.audio_norm.running_var).astype(np.float64) + model.audio_norm.eps)  # type: ignore
-        weight, bias = weight * scale, (bias - _array(model.audio_norm.running_mean)) * scale  # type: ignore
+        scale = 1.0 / np.sqrt(array(model.audio_norm.running_var).astype(np.float64) + model.audio_norm.eps)  # type: ignore
+        weight, bias = weight * scale, (bias - array(model.audio_norm.running_mean)) * scale  # type: ignore
     # This matrix stays float32: features reach tens, and it is small.
     x = graph.add("Add", graph.add("MatMul", "features", graph.store(weight.astype(np.float32))),
                   graph.store(bias.astype(np.float32)))  # fmt: skip
@@ -183,7 +157,7 @@ def _decoder_graph(model: CompositeRegional) -> onnx.GraphProto:
     graph.add("Transpose", x, perm=[0, 2, 1], name="codes")
     vector = {"scale": [size], "shift": [size], "template": [size]}
     inputs: dict[str, list[Any]] = {"features": [1, "T", model.dims.feature_dimension], **vector}
-    return _finish(graph, "decoder", inputs, {"codes": [1, "T", size]})
+    return graph.finish("decoder", inputs, {"codes": [1, "T", size]})
 
 
 def _style_graph(model: CompositeRegional) -> onnx.GraphProto:
@@ -198,35 +172,16 @@ def _style_graph(model: CompositeRegional) -> onnx.GraphProto:
         earlier = graph.add("Slice", x, graph.integers(0), graph.integers(-1), graph.integers(2))
         statistics.append(graph.mean_and_deviation(graph.add("Sub", later, earlier), 2, 1e-8)[1])
     joined = graph.add("Squeeze", graph.add("Concat", *statistics, axis=1), graph.integers(2))
-    out = graph.add("MatMul", joined, graph.store(_array(encoder.head.weight).T, half=True))
-    out = graph.add("Add", out, graph.store(_array(encoder.head.bias)))
+    out = graph.add("MatMul", joined, graph.store(array(encoder.head.weight).T, half=True))
+    out = graph.add("Add", out, graph.store(array(encoder.head.bias)))
     graph.nodes.append(helper.make_node("Split", [out], ["scale", "shift"], name="node_split", axis=1))
     outputs = {"scale": [1, size], "shift": [1, size]}
-    return _finish(graph, "style", {"reference": [1, "R", size]}, outputs)
-
-
-def _finish(graph: _Graph, name: str, inputs: dict[str, list[Any]], outputs: dict[str, list[Any]]) -> onnx.GraphProto:
-    def describe(shapes: dict[str, list[Any]]) -> list[onnx.ValueInfoProto]:
-        return [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in shapes.items()]
-
-    return helper.make_graph(graph.nodes, name, describe(inputs), describe(outputs), graph.stored)
-
-
-def _write_graph(path: Path, graph: onnx.GraphProto) -> None:
-    opset = helper.make_opsetid("", OPSET)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=IR, producer_name="vultus")
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    return graph.finish("style", {"reference": [1, "R", size]}, outputs)
 
 
 def _fold(conv: nn.Conv1d, norm: nn.BatchNorm1d) -> tuple[np.ndarray, np.ndarray]:
     """A convolution without bias and the normalisation after it -> one convolution with bias."""
     assert norm.running_mean is not None and norm.running_var is not None
-    gain = _array(norm.weight).astype(np.float64) / np.sqrt(_array(norm.running_var).astype(np.float64) + norm.eps)
-    bias = _array(norm.bias) - _array(norm.running_mean) * gain
-    return (_array(conv.weight) * gain[:, None, None]).astype(np.float32), bias.astype(np.float32)
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    values: np.ndarray = tensor.detach().cpu().numpy()
-    return values
+    gain = array(norm.weight).astype(np.float64) / np.sqrt(array(norm.running_var).astype(np.float64) + norm.eps)
+    bias = array(norm.bias) - array(norm.running_mean) * gain
+    return (array(conv.weight) * gain[:, None, None]).astype(np.float32), bias.astype(np.float32)

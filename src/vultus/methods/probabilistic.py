@@ -41,6 +41,7 @@ from torch.nn import functional as F
 from vultus import clock
 from vultus.errors import VultusError
 from vultus.methods.base import Batch, Dimensions
+from vultus.methods.draws import Scorer
 from vultus.methods.probabilistic_codec import (
     STATISTICS_CLIPS,
     Codec,
@@ -51,8 +52,8 @@ from vultus.methods.probabilistic_codec import (
     read_codec_run,
     whole_steps,
 )
-from vultus.methods.probabilistic_prior import WINDOW, Coarse, Config, FineDepth, FineSequence, StyleEncoder
-from vultus.methods.sampling import Sampling, Scorer, check_request, sample
+from vultus.methods.probabilistic_prior import Coarse, Config, FineDepth, FineSequence, StyleEncoder
+from vultus.methods.sampling import Sampling, check_request, sample
 
 if TYPE_CHECKING:
     from vultus.features.base import Encoder
@@ -230,11 +231,19 @@ class Probabilistic(nn.Module):
         )
         return found.view(codes.shape)
 
-    # What sampling asks for
+    # What sampling asks for (`sampling.Sampled`)
 
     @property
     def num_levels(self) -> int:
         return self.config.levels
+
+    @property
+    def stride(self) -> int:
+        return self.config.stride
+
+    @property
+    def context_steps(self) -> int:
+        return self.codec.decoder.context_steps
 
     def num_steps(self, heard: Tensor) -> int:
         return heard.shape[1]
@@ -246,46 +255,54 @@ class Probabilistic(nn.Module):
         if sampling.strategy == "region":
             self.mouth_columns()
 
+    @torch.no_grad()
     def draw(
-        self, heard: Tensor, style: Tensor, sampling: Sampling, noise: Tensor, coarse: Tensor | None = None
-    ) -> Tensor:
-        """See `sampling.Sampled`: noise (N, T', Q) -> codes (N, T', Q)."""
-        noise = noise.to(heard.device)
+        self, heard: Tensor, style: Tensor, sampling: Sampling, noise: np.ndarray, coarse: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Noise (N, T', Q) -> codes (N, T', Q) int16."""
+        numbers = torch.from_numpy(noise).to(heard.device)
+        known = None if coarse is None else torch.from_numpy(coarse).to(heard.device).long()
         depth = self.fine if isinstance(self.fine, FineDepth) else None
-        if coarse is not None and depth is None:
-            codes = coarse[..., None]
+        if known is not None and depth is None:
+            codes = known[..., None]
         else:
-            codes = self.coarse.generate(*self._kinds(heard, style, sampling), sampling, noise, depth, coarse)
+            codes = self.coarse.generate(*self._kinds(heard, style, sampling), sampling, numbers, depth, known)
         if isinstance(self.fine, FineSequence):
-            codes = self.fine.generate(codes, heard, style, sampling, noise)
-        return codes
+            codes = self.fine.generate(codes, heard, style, sampling, numbers)
+        return codes.to(torch.int16).cpu().numpy()
 
-    def likeliest(self, heard: Tensor, style: Tensor, sampling: Sampling, noise: Tensor) -> Tensor:
-        """See `sampling.Sampled`: noise (N, M, T', Q) -> level 1 (N, T')."""
-        kinds, flat = self._kinds(heard, style, sampling), noise.flatten(0, 1).to(heard.device)
+    @torch.no_grad()
+    def likeliest(self, heard: Tensor, style: Tensor, sampling: Sampling, noise: np.ndarray) -> np.ndarray:
+        """Noise (N, M, T', Q) -> level 1 (N, T') int16."""
+        kinds, numbers = self._kinds(heard, style, sampling), torch.from_numpy(noise).flatten(0, 1).to(heard.device)
         depth = self.fine if isinstance(self.fine, FineDepth) else None
-        return self.coarse.generate(*kinds, sampling, flat, depth, together=noise.shape[1])[..., 0]
+        codes = self.coarse.generate(*kinds, sampling, numbers, depth, together=noise.shape[1])
+        return codes[..., 0].to(torch.int16).cpu().numpy()
 
     def _kinds(self, heard: Tensor, style: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
         if sampling.guidance == 1.0:
             return heard, style
         return torch.cat([heard, self.no_sound.expand_as(heard)]), style.expand(2, -1)
 
-    def latents(self, codes: Tensor) -> Tensor:
-        """See `sampling.Sampled`."""
-        return self.codec.latents(codes)
+    @torch.no_grad()
+    def latents(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, T', Q) -> the sums of their vectors (N, T', C)."""
+        found = self.codec.latents(torch.from_numpy(codes).to(self.no_sound.device).long())
+        return found.float().cpu().numpy()
 
-    def decode(self, latents: Tensor, frames: int) -> Tensor:
-        """See `sampling.Sampled`."""
-        return self.codec.decode(latents, frames, window=WINDOW)
+    @torch.no_grad()
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Latents (N, T', C) -> motion (N, T' stride, D)."""
+        motion = self.codec.decode(torch.from_numpy(latents).to(self.no_sound.device), latents.shape[1] * self.stride)
+        return motion.float().cpu().numpy()
 
-    def lip_vertices(self, motion: Tensor) -> Tensor:
-        """See `sampling.Sampled`."""
-        return self.codec.lip_vertices(motion)
+    def lip_vertices(self, motion: np.ndarray) -> np.ndarray:
+        """Motion (..., D) -> offsets of the lips (..., L, 3), metres."""
+        return self.codec.lip_vertices(torch.from_numpy(motion).to(self.no_sound.device)).cpu().numpy()
 
-    def mouth_columns(self) -> Tensor:
-        """See `sampling.Sampled`."""
-        return self.codec.mouth_columns()
+    def mouth_columns(self) -> np.ndarray:
+        """(D,) bool; see `Codec.mouth_columns`."""
+        return self.codec.mouth_columns().cpu().numpy()
 
     # After training
 
@@ -334,7 +351,7 @@ class Probabilistic(nn.Module):
             scorer: for "sync" strategies: motion (T, D) -> score.
         """
         self._needs_prior()
-        sampling = Sampling.parse(sampling) if isinstance(sampling, str) else sampling
+        sampling = Sampling.parse_text(sampling) if isinstance(sampling, str) else sampling
         check_request(sampling, num_takes, seed, scorer)
         device, vector = self.no_sound.device, self.no_style.detach()
         if style is not None:
@@ -353,8 +370,7 @@ class Probabilistic(nn.Module):
             )  # fmt: skip
         finally:
             self.train(was_training)
-        values: np.ndarray = takes.float().cpu().numpy()
-        return values
+        return takes
 
     def predict(
         self,

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from vultus.errors import VultusError, unknown_name
 from vultus.methods.probabilistic_codec import CodecConfig, blank, whole_steps
-from vultus.methods.sampling import Sampling, choose
+from vultus.methods.sampling import Sampling
 
 REFERENCE_STRIDE = 4
 WINDOW = 256
@@ -117,6 +117,24 @@ class Config(CodecConfig):
     def ways(self) -> set[str]:
         """The parts of `conditioning`."""
         return {way.strip() for way in self.conditioning.split("+")}
+
+
+def choose(logits: Tensor, uniform: Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0) -> Tensor:
+    """`vultus.methods.draws.choose` on the device, so that no step of a GPU waits: (..., K) and (...) -> (...)."""
+    if temperature == 0.0:
+        return logits.argmax(-1)
+    chance = torch.softmax(logits.double() / temperature, -1)
+    if 0 < top_k < chance.shape[-1]:
+        least = chance.topk(top_k, -1).values[..., -1:]
+        chance = chance.masked_fill(chance < least, 0.0)
+    if top_p < 1.0:
+        falling, order = chance.sort(dim=-1, descending=True, stable=True)
+        before = falling.cumsum(-1) - falling
+        falling = falling.masked_fill(before >= top_p * falling.sum(-1, keepdim=True), 0.0)
+        chance = torch.zeros_like(chance).scatter(-1, order, falling)
+    cumulated = chance.cumsum(-1)
+    target = uniform.double()[..., None] * cumulated[..., -1:]
+    return torch.searchsorted(cumulated, target, right=True)[..., 0].clamp_max(chance.shape[-1] - 1)
 
 
 # Transformer ----------------------------------------------------------------------------------------------------------

@@ -20,30 +20,29 @@ Averages are of motion: for linear rigs (blendshapes, principal components) the 
 the curvature of its rotation. Takes have draws of their own, so diversity stays defined.
 
 Random numbers: one uniform number for each step and level, from a stream that (seed, take, draw) alone names. So a take
-does not depend on how many others are drawn beside it, on windows, or on torch's own random state.
+does not depend on how many others are drawn beside it, on windows, or on anybody's random state.
 
-Letters: N takes, M draws for each, T' steps, T frames, D motion dimension, Q levels, C numbers of a code.
+Numpy alone: the torch method and the runtime without torch both draw through this. Draws are kept as codes, which are
+small, and decoded in windows (methods/draws.py), so an hour fits in memory.
+
+Letters: N takes, M draws for each, T' steps, T frames, D motion dimension, Q levels, C numbers of a code, S style
+numbers, L lip vertices.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vultus.errors import VultusError, unknown_name
+from vultus.methods.draws import Scorer, choose_draws, mean_latent_motion, mean_motion, noise
 
 MAX_DRAWS, MAX_TAKES = 1000, 1000
-BATCH = 64
-"""Draws made together: memory grows with it, and the cost of a step hardly."""
-
-Scorer = Callable[[np.ndarray], float]
-"""Motion (T, D) -> a score, higher is better. For benchmarks never the network that scores the takes afterwards."""
+BATCH, BATCH_STEPS = 64, 1 << 22
+"""Draws made together, at most so many and so many steps of them: memory grows with it, the cost of a step hardly."""
 
 _FORMS = {
     "plain": r"plain",
@@ -127,6 +126,21 @@ class Sampling:
                 return cls(name, **numbers, **options)  # type: ignore[arg-type]
         raise unknown_name("sampling strategy", text, FORMS)
 
+    @classmethod
+    def parse_text(cls, text: str) -> Sampling:
+        """A strategy with its options in one text, as "avg-10" or "plain,temperature=0.8,top_k=20"; see `parse`."""
+        name, *parts = (part.strip() for part in text.split(","))
+        options: dict[str, Any] = {}
+        for part in parts:
+            key, equals, value = part.partition("=")
+            if not equals or key in options:
+                raise VultusError(f"sampling '{text}': '{part}'; expected options once each, as plain,temperature=0.8")
+            try:
+                options[key] = int(value) if key == "top_k" else float(value)
+            except ValueError:
+                raise VultusError(f"sampling '{text}': {key} is {value!r}; expected a number") from None
+        return cls.parse(name, **options)
+
     @property
     def inner(self) -> Sampling:
         """Of "region": the sampling that gives the lips."""
@@ -146,49 +160,59 @@ OPTIONS = ("temperature", "fine_temperature", "top_k", "top_p", "guidance")
 
 
 class Sampled(Protocol):
-    """What `sample` asks of a model; `heard` is whatever its own listening gives."""
+    """What `sample` asks of a model; `heard` and `style` are whatever its own listening and style encoder give.
 
-    def num_steps(self, heard: Any) -> int: ...
+    Attributes:
+        num_levels: Q.
+        stride: motion frames of a step.
+        context_steps: steps before and after its own that a frame depends on when it is decoded, at most.
+    """
+
     @property
     def num_levels(self) -> int: ...
+    @property
+    def stride(self) -> int: ...
+    @property
+    def context_steps(self) -> int: ...
+
+    def num_steps(self, heard: Any) -> int: ...
 
     def check_sampling(self, sampling: Sampling) -> None:
         """VultusError where the model cannot, such as guidance without training for it."""
 
     def draw(
-        self, heard: Any, style: Tensor, sampling: Sampling, noise: Tensor, coarse: Tensor | None = None
-    ) -> Tensor:
-        """Noise (n, T', Q) in [0, 1) -> codes (n, T', Q); level 1 is `coarse` (n, T') where it is given."""
+        self, heard: Any, style: Any, sampling: Sampling, noise: np.ndarray, coarse: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Noise (n, T', Q) in [0, 1) -> codes (n, T', Q) int16; level 1 is `coarse` (n, T') where it is given."""
 
-    def likeliest(self, heard: Any, style: Tensor, sampling: Sampling, noise: Tensor) -> Tensor:
+    def likeliest(self, heard: Any, style: Any, sampling: Sampling, noise: np.ndarray) -> np.ndarray:
         """Noise (N, M, T', Q) -> level 1 (N, T'): at each step the likeliest code by the mean over M draws."""
 
-    def latents(self, codes: Tensor) -> Tensor:
-        """(n, T', Q) -> (n, T', C)."""
+    def latents(self, codes: np.ndarray) -> np.ndarray:
+        """(n, T', Q) -> (n, T', C) float32."""
 
-    def decode(self, latents: Tensor, frames: int) -> Tensor:
-        """(n, T', C) -> motion (n, T, D)."""
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """(n, T', C) -> motion (n, T' stride, D) float32."""
 
-    def lip_vertices(self, motion: Tensor) -> Tensor:
+    def lip_vertices(self, motion: np.ndarray) -> np.ndarray:
         """(..., D) -> (..., L, 3) metres."""
 
-    def mouth_columns(self) -> Tensor:
+    def mouth_columns(self) -> np.ndarray:
         """(D,) bool: columns that move the lips; VultusError where columns move lips and upper face alike."""
 
 
-@torch.no_grad()
 def sample(
     model: Sampled,
     heard: Any,
-    style: Tensor,
+    style: Any,
     sampling: Sampling,
     *,
     frames: int,
     num_takes: int = 1,
     seed: int = 0,
     scorer: Scorer | None = None,
-) -> Tensor:
-    """Takes of one speech, (N, T, D), in the style (1, S); take n is the same whatever `num_takes` is.
+) -> np.ndarray:
+    """Takes of one speech, (N, T, D) float32; take n is the same whatever `num_takes` is.
 
     Raises:
         VultusError: takes that would all be equal, a scorer missing or of no use, a strategy that the model cannot
@@ -196,42 +220,29 @@ def sample(
     """
     check_request(sampling, num_takes, seed, scorer)
     model.check_sampling(sampling)
-    steps, levels = model.num_steps(heard), model.num_levels
-    if sampling.strategy in ("plain", "coarse-avg"):
-        takes, together = [], max(1, BATCH // sampling.draws)
-        for first in range(0, num_takes, BATCH):
-            numbers = range(first, min(num_takes, first + BATCH))
-            noise = torch.stack([_noise(seed, take, 0, steps, levels) for take in numbers])
-            coarse = None
-            if sampling.strategy == "coarse-avg":
-                # Number 0 is the take's own draw, of its fine levels; those that are averaged follow it.
-                rows = [
-                    torch.stack([_noise(seed, take, 1 + draw, steps, levels) for draw in range(sampling.draws)])
-                    for take in numbers
-                ]
-                parts = [rows[i : i + together] for i in range(0, len(rows), together)]
-                coarse = torch.cat([model.likeliest(heard, style, sampling, torch.stack(part)) for part in parts])
-            codes = model.draw(heard, style, sampling, noise, coarse)
-            takes.append(model.decode(model.latents(codes), frames))
-        return torch.cat(takes)
     if sampling.strategy == "region":
-        lips = sample(model, heard, style, sampling.inner, frames=frames, num_takes=num_takes, seed=seed, scorer=scorer)
+        mouth = model.mouth_columns()
         # Another stream than the lips' draws, so that the two are independent.
         rest = replace(sampling, strategy="plain", lips="")
-        upper = sample(model, heard, style, rest, frames=frames, num_takes=num_takes, seed=seed + _OTHER_STREAM)
-        return torch.where(model.mouth_columns(), lips, upper)
-    # Draws of all takes share batches: four takes cost little more than one.
-    places = [(take, draw) for take in range(num_takes) for draw in range(sampling.draws)]
-    kept: list[Tensor] = []
-    for first in range(0, len(places), BATCH):
-        noise = torch.stack([_noise(seed, *place, steps, levels) for place in places[first : first + BATCH]])
-        latents = model.latents(model.draw(heard, style, sampling, noise))
-        kept.append(latents if sampling.strategy == "avg-latent" else model.decode(latents, frames))
-    every = torch.cat(kept)
-    every = every.reshape(num_takes, sampling.draws, *every.shape[1:])
-    if sampling.strategy == "avg-latent":
-        return model.decode(every.mean(1), frames)
-    return torch.stack([_combine(model, draws, sampling, scorer) for draws in every])
+        takes = sample(model, heard, style, rest, frames=frames, num_takes=num_takes, seed=seed + _OTHER_STREAM)
+        lips = sample(model, heard, style, sampling.inner, frames=frames, num_takes=num_takes, seed=seed, scorer=scorer)
+        takes[..., mouth] = lips[..., mouth]
+        return takes
+    if sampling.strategy == "coarse-avg":
+        codes = _with_mean_coarse(model, heard, style, sampling, num_takes, seed)
+    else:
+        places = [(take, draw) for take in range(num_takes) for draw in range(sampling.draws)]
+        codes = _draw(model, heard, style, sampling, seed, places)
+    motions: list[np.ndarray] = []
+    for draws in codes.reshape(num_takes, -1, *codes.shape[1:]):
+        if sampling.strategy == "avg-latent":
+            motions.append(mean_latent_motion(model, draws, frames))
+            continue
+        chosen = draws
+        if sampling.strategy in ("knn", "medoid", "sync"):
+            chosen = draws[choose_draws(model, draws, frames, sampling.strategy, sampling.nearest, scorer)]
+        motions.append(mean_motion(model, chosen, frames))
+    return np.stack(motions)
 
 
 def check_request(sampling: Sampling, num_takes: int, seed: int, scorer: Scorer | None) -> None:
@@ -248,53 +259,41 @@ def check_request(sampling: Sampling, num_takes: int, seed: int, scorer: Scorer 
         raise VultusError(f"sampling: temperature 0 makes all {num_takes} takes equal; expected one take or more heat")
 
 
-def choose(logits: Tensor, uniform: Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """Codes (...) from logits (..., K) and one number in [0, 1) for each, by inverting the cumulated probabilities."""
-    if temperature == 0.0:
-        return logits.argmax(-1)
-    chance = torch.softmax(logits.double() / temperature, -1)
-    if 0 < top_k < chance.shape[-1]:
-        least = chance.topk(top_k, -1).values[..., -1:]
-        chance = chance.masked_fill(chance < least, 0.0)
-    if top_p < 1.0:
-        falling, order = chance.sort(dim=-1, descending=True, stable=True)
-        before = falling.cumsum(-1) - falling
-        falling = falling.masked_fill(before >= top_p * falling.sum(-1, keepdim=True), 0.0)
-        chance = torch.zeros_like(chance).scatter(-1, order, falling)
-    cumulated = chance.cumsum(-1)
-    target = uniform.double()[..., None] * cumulated[..., -1:]
-    return torch.searchsorted(cumulated, target, right=True)[..., 0].clamp_max(chance.shape[-1] - 1)
-
-
-def lip_distance(one: Tensor, other: Tensor) -> Tensor:
-    """Mean over frames of the largest distance of a lip vertex, metres: (..., T, L, 3) twice -> (...)."""
-    return (one - other).norm(dim=-1).amax(-1).mean(-1)
-
-
 _OTHER_STREAM = 1 << 40
 
 
-def _noise(seed: int, take: int, draw: int, steps: int, levels: int) -> Tensor:
-    return torch.from_numpy(np.random.default_rng([seed, take, draw]).random((steps, levels)))
+def _together(steps: int) -> int:
+    return max(1, min(BATCH, BATCH_STEPS // steps))
 
 
-def _combine(model: Sampled, draws: Tensor, sampling: Sampling, scorer: Scorer | None) -> Tensor:
-    """M draws (M, T, D) -> one take (T, D)."""
-    if sampling.strategy == "avg":
-        return draws.mean(0)
-    if sampling.strategy == "sync":
-        assert scorer is not None
-        scores = torch.tensor([float(scorer(motion)) for motion in draws.float().cpu().numpy()])
-        if not bool(torch.isfinite(scores).all()):
-            raise VultusError("sampling: the scorer gave a score that is no number; expected one for every draw")
-        best = scores.argsort(descending=True, stable=True)[: sampling.nearest]
-        return draws[best.to(draws.device)].mean(0)
-    lips = model.lip_vertices(draws)
-    if not lips.shape[-2]:
-        raise VultusError(f"sampling: {sampling.strategy} compares lips and the model knows none; expected avg-M")
-    if sampling.strategy == "knn":  # draws are exchangeable: the first is one at random
-        distance = torch.stack([lip_distance(lips[0], other) for other in lips])
-        distance[0] = -1.0
-        return draws[distance.argsort(stable=True)[: sampling.nearest]].mean(0)
-    distances = torch.stack([torch.stack([lip_distance(one, other) for other in lips]) for one in lips])
-    return draws[distances.mean(1).argmin()]
+def _draw(
+    model: Sampled,
+    heard: Any,
+    style: Any,
+    sampling: Sampling,
+    seed: int,
+    places: list[tuple[int, int]],
+    coarse: np.ndarray | None = None,
+) -> np.ndarray:
+    """The draws with these numbers (take, draw): codes (n, T', Q). All takes share batches."""
+    steps, levels = model.num_steps(heard), model.num_levels
+    parts, batch = [], _together(steps)
+    for first in range(0, len(places), batch):
+        numbers = np.stack([noise(seed, *place, steps, levels) for place in places[first : first + batch]])
+        known = None if coarse is None else coarse[first : first + batch]
+        parts.append(model.draw(heard, style, sampling, numbers, known))
+    return np.concatenate(parts)
+
+
+def _with_mean_coarse(
+    model: Sampled, heard: Any, style: Any, sampling: Sampling, num_takes: int, seed: int
+) -> np.ndarray:
+    """Codes (N, T', Q) of "coarse-avg". Draw 0 is the take's own, of its fine levels; those averaged follow it."""
+    steps, levels = model.num_steps(heard), model.num_levels
+    together, coarse = max(1, _together(steps) // sampling.draws), []
+    for first in range(0, num_takes, together):
+        takes = range(first, min(num_takes, first + together))
+        rows = [[noise(seed, take, 1 + draw, steps, levels) for draw in range(sampling.draws)] for take in takes]
+        coarse.append(model.likeliest(heard, style, sampling, np.stack([np.stack(row) for row in rows])))
+    places = [(take, 0) for take in range(num_takes)]
+    return _draw(model, heard, style, sampling, seed, places, np.concatenate(coarse))

@@ -18,7 +18,10 @@ from vultus.runtime.base import Model
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
 
 #: method name in config.json -> "module:class"; the class has `load(folder, config) -> Model`.
-RUNTIMES = {"composite_regional": "vultus.runtime.composite_regional:CompositeRegionalModel"}
+RUNTIMES = {
+    "composite_regional": "vultus.runtime.composite_regional:CompositeRegionalModel",
+    "probabilistic": "vultus.runtime.probabilistic:ProbabilisticModel",
+}
 
 #: Models that are code alone: name -> ("module:class", description).
 BUILT_IN = {

@@ -18,21 +18,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vultus import clock
-from vultus.errors import VultusError, unknown_name
-from vultus.motion import WEIGHT_NAMES, Motion
+from vultus.errors import VultusError
+from vultus.motion import Motion
 from vultus.rigs.embedding import EmbeddingRig
 from vultus.runtime.base import Progress, one_take_only
 from vultus.runtime.decoding import CHUNK, Decoding
+from vultus.runtime.sessions import open_session
+from vultus.runtime.styles import MIN_REFERENCE_FRAMES, fits_mesh, reference_frames, reference_weights, style_vector
 from vultus.topology import Template, Topology
 
 if TYPE_CHECKING:
     from vultus.export.read import StyleClip
+    from vultus.methods.sampling import Sampling
     from vultus.rigs.blendshapes import BlendshapeRig
     from vultus.speech import SpeechSource
 
-MIN_REFERENCE_FRAMES = 12
-MAX_REFERENCE_SECONDS = 60.0
-"""A style is taken from the first minute of a clip: its statistics have settled by then, and memory stays small."""
+_BLOCK = 256  # reference frames embedded at a time: a minute of a fast capture is a gigabyte of vertices
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +65,6 @@ class CompositeRegional:
     """
 
     def __init__(self, folder: Path, config: dict[str, Any], threads: int = 1) -> None:
-        import onnxruntime
-
         self.config, self.folder, self._threads = config, folder, threads
         try:
             self.fps, self.unit, self.alpha = float(config["fps"]), float(config["unit"]), float(config["alpha"])
@@ -82,9 +81,6 @@ class CompositeRegional:
         except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
             raise VultusError(f"{folder}: not a whole bundle ({error!r}); expected one that vultus exported") from None
         self.styles = {name: Style.from_vector(vector) for name, vector in zip(names, vectors, strict=True)}
-        self._options = onnxruntime.SessionOptions()
-        self._options.intra_op_num_threads = self._options.inter_op_num_threads = threads
-        self._options.log_severity_level = 3
         self._decoder = self._session("model.onnx")
 
     @classmethod
@@ -117,10 +113,21 @@ class CompositeRegional:
 
     def style_from_offsets(self, offsets: np.ndarray) -> Style:
         """The style of a performance: (R, V, 3) or (R, 3V) offsets from its own template, metres, at `fps`."""
+        return self._style(self.embed_offsets(offsets))
+
+    def embed_offsets(self, offsets: np.ndarray) -> np.ndarray:
+        """(R, V, 3) or (R, 3V) offsets, metres -> (R, Z)."""
         flat = np.asarray(offsets, np.float32).reshape(len(offsets), -1)
         if flat.shape[1] != self._matrix.shape[1]:
             raise VultusError(f"the style moves {flat.shape[1] // 3} vertices; this model is for {self.num_vertices}")
-        return self._style(flat / np.float32(self.unit) @ self._matrix.T)
+        return np.asarray(flat / np.float32(self.unit) @ self._matrix.T)
+
+    def style_from_vertices(self, clip: StyleClip) -> Style:
+        """The style of the first minute of a clip's vertices, on this model's mesh."""
+        frames, count = reference_frames(clip, self.fps)
+        blocks = (clip.vertices(start, min(frames, start + _BLOCK)) for start in range(0, frames, _BLOCK))
+        codes = np.concatenate([self.embed_offsets(block - clip.template) for block in blocks])
+        return self._style(clock.resample_motion(codes, clip.fps, self.fps, count))
 
     def style_from_weights(self, weights: np.ndarray, rig_matrix: np.ndarray) -> Style:
         """The style of a performance given as weights (R, K) of a linear rig B (K, 3V), metres."""
@@ -172,16 +179,7 @@ class CompositeRegional:
         return self._session("style.onnx")
 
     def _session(self, name: str) -> Any:
-        import onnxruntime
-
-        path = self.folder / name
-        if not path.is_file():
-            raise VultusError(f"{self.folder}: no {name}; expected a whole bundle")
-        try:
-            return onnxruntime.InferenceSession(str(path), self._options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors have no common base but Exception
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise VultusError(f"{path}: onnxruntime cannot read it ({reason})") from None
+        return open_session(self.folder, name, self._threads)
 
 
 class CompositeRegionalModel:
@@ -197,6 +195,7 @@ class CompositeRegionalModel:
         self.network, self.name = network, str(config.get("name", network.folder.name))
         self.styles = tuple(network.styles)
         self.still_shapes = tuple(config.get("still_shapes", ()))
+        self.takes_apart, self.default_sampling = False, None
         self.encoder = load_encoder(config["encoder"]["name"], **config["encoder"].get("options", {}))
         if not np.isclose(self.encoder.rate, network.encoder_rate) or not np.isclose(
             self.encoder.offset, network.encoder_offset
@@ -237,12 +236,12 @@ class CompositeRegionalModel:
         template: Template | None = None,
         num_takes: int = 1,
         seed: int = 0,
+        sampling: str | Sampling | None = None,
         progress: Progress | None = None,
     ) -> list[Motion]:
         """One Motion at the model's own fps; `seed` changes nothing."""
-        one_take_only(self.name, num_takes)
-        face = (template or self.template).vertices
-        decoding = Decoding(self.network, self.style(style), face)
+        one_take_only(self.name, num_takes, sampling)
+        decoding = Decoding(self.network, self.style(style), (template or self.template).vertices)
         heard = 0
         parts: list[np.ndarray] = []
 
@@ -260,32 +259,24 @@ class CompositeRegionalModel:
         parts.extend(self._motion(codes) for codes in decoding.finish(frames))
         return [Motion(np.concatenate(parts), self.network.fps, self._rig)]
 
-    def style(self, style: str | StyleClip | Style | None) -> Style:
-        """A preset by name, None for the first one, or the manner of a recorded clip."""
-        if isinstance(style, Style):
-            return style
-        if style is None:
+    def style(self, wish: str | StyleClip | Style | None) -> Style:
+        """None for the first preset; a preset, a file or a mixture by name; or the manner of a recorded clip."""
+        if isinstance(wish, Style):
+            return wish
+        if wish is None:
             return next(iter(self.network.styles.values()))
-        if isinstance(style, str):
-            if style not in self.network.styles:
-                raise unknown_name(f"style of model '{self.name}'", style, self.styles)
-            return self.network.styles[style]
-        fps, frames = self.network.fps, min(style.num_frames, int(MAX_REFERENCE_SECONDS * style.fps))
-        count = max(1, round(frames / style.fps * fps))
-        if style.weights is not None and self._on_head:
-            weights = np.zeros((frames, len(WEIGHT_NAMES)), np.float32)
-            still = set(self.still_shapes)  # blinks and gaze: not the model's to learn
-            for column, name in enumerate(style.weight_names):
-                if name in WEIGHT_NAMES and name not in still:
-                    weights[:, WEIGHT_NAMES.index(name)] = style.weights[:frames, column]
-            weights = clock.resample_motion(weights, style.fps, fps, count)
+        if isinstance(wish, str):
+            known = {name: style.vector for name, style in self.network.styles.items()}
+            return Style.from_vector(style_vector(wish, self.name, known, lambda clip: self._measure(clip).vector))
+        return self._measure(wish)
+
+    def _measure(self, clip: StyleClip) -> Style:
+        if clip.weights is not None and self._on_head:
+            weights = reference_weights(clip, self.network.fps)
+            weights[:, ~self._moving] = 0.0  # blinks and gaze: not the model's to learn
             return self.network.style_from_weights(weights, self._shapes)
-        if style.template is None or style.mesh is None or style.template.shape != self.template.vertices.shape:
-            raise VultusError(
-                f"{style.source}: has neither weights nor vertices of this model's mesh; expected one of them"
-            )
-        offsets = (style.vertices(0, frames) - style.template).reshape(frames, -1)
-        return self.network.style_from_offsets(clock.resample_motion(offsets, style.fps, fps, count))
+        fits_mesh(clip, self.template.topology, on_head=self._on_head)
+        return self.network.style_from_vertices(clip)
 
     def _motion(self, codes: np.ndarray) -> np.ndarray:
         if not self._on_head:

@@ -5,7 +5,7 @@ Letters: T motion frames, K shapes (52 ARKit shapes and the extra tongue shapes)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +69,12 @@ def part_of(name: str) -> str:
 
 PART_OF_COLUMN = tuple(part_of(name) for name in WEIGHT_NAMES)
 MOUTH = np.array([part in ("jaw", "lips", "tongue") for part in PART_OF_COLUMN])
+
+#: A shape that tells whether a model blinks, or looks about -> columns of life that go with it.
+MADE_BY = {
+    "eyeBlinkLeft": [i for i, name in enumerate(WEIGHT_NAMES) if name.startswith("eyeBlink")],
+    "eyeLookInLeft": [i for i, name in enumerate(WEIGHT_NAMES) if name.startswith(("eyeLook", "eyeWide"))],
+}
 
 
 def parse_gains(gain: str | Mapping[str, float] | None) -> dict[str, float]:
@@ -146,7 +152,8 @@ def finish(
     life: bool,
     seed: int,
     style: str | None = None,
-    brows: bool = False,
+    still: Collection[str] = (),
+    head_rotation: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predicted weights -> the weights and the head rotation of a take.
 
@@ -157,28 +164,51 @@ def finish(
         prosody: of the same speech.
         gains: from `parse_gains`.
         smooth: standard deviation of extra smoothing, ms.
-        life: whether to add blinks, gaze and head motion.
+        life: whether to add what the model does not make of blinks, gaze, brows and head motion.
         seed: of that layer.
-        style: name of a style preset; a lively speaker turns the head more than a still one.
-        brows: whether life moves the brows too, for a model that leaves them still.
+        style: presets that the user named; a lively speaker turns the head more than a still one.
+        still: names of the shapes that the model leaves still.
+        head_rotation: (T, 3) axis-angle, radians, as the model made it; None where it makes none.
 
     Returns:
         (T, 55) float32 in [0, 1]; (T, 3) float32 axis-angle, radians.
     """
-    from vultus.synthesis.performance import combine, contacts_of, life_layer
-    from vultus.synthesis.style import PRESETS, Style
+    from vultus.synthesis.performance import combine, contacts_of
 
     contacts = contacts_of(head)
     values = smooth_motion(values, fps, smooth)
     gate = speaking(prosody, len(values), fps)
     gate *= around(contacts.widest_gap(values) > SHUT_MM, fps, SHUT_AROUND_S, SHUT_AROUND_S).astype(np.float32)
     values = contacts.meet(values * np.where(MOUTH, gate[:, None], 1.0).astype(np.float32))
-    head_rotation = np.zeros((len(values), 3), np.float32)
+    turn = None if head_rotation is None else smooth_motion(np.asarray(head_rotation, np.float32), fps, smooth)
     layers = [values]
     if life:
-        manner = Style.preset(style) if style in PRESETS else Style()
-        lively, head_rotation = life_layer(prosody, len(values), fps, seed, manner, brows=brows)
-        layers.append(lively)
+        lively, turn = _life(prosody, len(values), fps, seed, style, still, turn)
+        if lively.any():  # a layer of nothing would still round
+            layers.append(lively)
+    if turn is None:
+        turn = np.zeros((len(values), 3), np.float32)
     scale = np.array([gains.get(part, 1.0) for part in PART_OF_COLUMN], np.float32)
     out = combine(*[layer * scale for layer in layers], head=head)
-    return out, (head_rotation * gains.get("head", 1.0)).astype(np.float32)
+    return out, (turn * gains.get("head", 1.0)).astype(np.float32)
+
+
+def _life(
+    prosody: Prosody,
+    num_frames: int,
+    fps: float,
+    seed: int,
+    style: str | None,
+    still: Collection[str],
+    turn: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The layer of life (T, 55) without what the model makes itself, and the head rotation (T, 3)."""
+    from vultus.runtime.styles import manner_of
+    from vultus.synthesis.performance import life_layer
+
+    manner = manner_of(style)
+    layer, turn = life_layer(prosody, num_frames, fps, seed, manner, brows="browInnerUp" in still, turn=turn)
+    for shape, own in MADE_BY.items():
+        if shape not in still:
+            layer[:, own] = 0.0
+    return layer, turn

@@ -18,6 +18,7 @@ from vultus.topology import Template
 
 if TYPE_CHECKING:
     from vultus.export.read import StyleClip
+    from vultus.methods.sampling import Sampling
     from vultus.speech import SpeechSource
 
 HOP = 160
@@ -30,6 +31,8 @@ class LoudnessModel:
     name = "loudness"
     styles: tuple[str, ...] = ()
     still_shapes = tuple(name for name in WEIGHT_NAMES if name != "jawOpen")
+    takes_apart = False
+    default_sampling: str | None = None
 
     def __init__(self) -> None:
         self._head = load_head()
@@ -43,11 +46,11 @@ class LoudnessModel:
         template: Template | None = None,
         num_takes: int = 1,
         seed: int = 0,
+        sampling: str | Sampling | None = None,
         progress: Progress | None = None,
     ) -> list[Motion]:
-        one_take_only(self.name, num_takes)
-        if style is not None:
-            raise VultusError("model 'loudness' has no styles")
+        one_take_only(self.name, num_takes, sampling)
+        self.style(style)
         fps = 60.0
         level, samples = self._level(source)
         smooth = np.convolve(np.pad(level, 6, mode="edge"), np.hanning(15)[1:-1] / np.hanning(15).sum(), "valid")
@@ -58,6 +61,11 @@ class LoudnessModel:
         centres = (np.arange(len(jaw)) + 0.5) * HOP / SAMPLE_RATE
         values[:, WEIGHT_NAMES.index("jawOpen")] = np.interp(times, centres, jaw)
         return [Motion(values, fps, self._head.rig)]
+
+    def style(self, wish: str | StyleClip | None) -> None:
+        """Nothing: VultusError for any wish."""
+        if wish is not None:
+            raise VultusError(f"model '{self.name}' has no styles; expected none, or a model that has")
 
     @staticmethod
     def _level(source: SpeechSource) -> tuple[np.ndarray, int]:

@@ -24,7 +24,8 @@ import onnx
 from torch import nn
 
 from vultus.files import write_atomically
-from vultus.methods.export_onnx import _array, _finish, _Graph, _write_graph, write_sums
+from vultus.methods.export_onnx import _Graph
+from vultus.methods.onnx_graph import array, write_graph, write_sums
 from vultus.scoring.style_net import Block, StyleNet
 from vultus.scoring.sync_net import AudioEncoder, MeshEncoder, SyncNet
 
@@ -35,10 +36,10 @@ def write_bundle(
     """Writes graphs, config.json and arrays.npz; `write_card` adds the rest. Files that are there are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(net, SyncNet):
-        _write_graph(folder / "mesh.onnx", _mesh_graph(net.mesh))
-        _write_graph(folder / "audio.onnx", _audio_graph(net.audio))
+        write_graph(folder / "mesh.onnx", _mesh_graph(net.mesh))
+        write_graph(folder / "audio.onnx", _audio_graph(net.audio))
     else:
-        _write_graph(folder / "style.onnx", _style_graph(net))
+        write_graph(folder / "style.onnx", _style_graph(net))
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     write_atomically(folder / "arrays.npz", stream.getvalue())
@@ -61,11 +62,11 @@ class _Net(_Graph):
     """The layers that the scoring networks are made of."""
 
     def linear(self, x: str, layer: nn.Linear) -> str:
-        x = self.add("MatMul", x, self.store(_array(layer.weight).T, half=True))
-        return self.add("Add", x, self.store(_array(layer.bias)))
+        x = self.add("MatMul", x, self.store(array(layer.weight).T, half=True))
+        return self.add("Add", x, self.store(array(layer.bias)))
 
     def norm(self, x: str, layer: nn.LayerNorm) -> str:
-        scale, bias = self.store(_array(layer.weight)), self.store(_array(layer.bias))
+        scale, bias = self.store(array(layer.weight)), self.store(array(layer.bias))
         return self.add("LayerNormalization", x, scale, bias, axis=-1, epsilon=layer.eps)
 
     def gelu(self, x: str) -> str:
@@ -92,7 +93,7 @@ def _mesh_graph(net: MeshEncoder) -> onnx.GraphProto:
         reach = conv.dilation[0]
         x = graph.add("Transpose", x, perm=[0, 2, 1])
         x = graph.add(
-            "Conv", x, graph.store(_array(conv.weight), half=True), graph.store(_array(conv.bias)),  # type: ignore[arg-type]
+            "Conv", x, graph.store(array(conv.weight), half=True), graph.store(array(conv.bias)),  # type: ignore[arg-type]
             kernel_shape=[3], dilations=[reach], pads=[reach, reach],
         )  # fmt: skip
         x = graph.norm(graph.add("Transpose", graph.gelu(x), perm=[0, 2, 1]), norm)
@@ -102,19 +103,19 @@ def _mesh_graph(net: MeshEncoder) -> onnx.GraphProto:
         x = graph.add("ReduceMean", x, axes=[1], keepdims=0)
     graph.unit_length(graph.linear(x, net.out), "embedding")
     frames = {"lips": ["B", 5, net.inner.in_features]}
-    return _finish(graph, "mesh", frames, {"embedding": ["B", net.out.out_features]})
+    return graph.finish("mesh", frames, {"embedding": ["B", net.out.out_features]})
 
 
 def _audio_graph(net: AudioEncoder) -> onnx.GraphProto:
     graph = _Net()
-    x = graph.add("Sub", "mel", graph.store(_array(net.mean)))
-    x = graph.add("Unsqueeze", graph.add("Div", x, graph.store(_array(net.deviation))), graph.integers(1))
+    x = graph.add("Sub", "mel", graph.store(array(net.mean)))
+    x = graph.add("Unsqueeze", graph.add("Div", x, graph.store(array(net.deviation))), graph.integers(1))
     for conv, norm in zip(net.convs, net.norms, strict=True):
         assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
         assert norm.running_mean is not None and norm.running_var is not None
-        gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
-        bias = _array(norm.bias) - _array(norm.running_mean) * gain
-        weight = _array(conv.weight) * gain[:, None, None, None]
+        gain = array(norm.weight) / np.sqrt(array(norm.running_var) + norm.eps)
+        bias = array(norm.bias) - array(norm.running_mean) * gain
+        weight = array(conv.weight) * gain[:, None, None, None]
         x = graph.add(
             "Conv", x, graph.store(weight.astype(np.float32), half=True), graph.store(bias.astype(np.float32)),
             kernel_shape=[3, 3], strides=list(conv.stride), pads=[1, 1, 1, 1],
@@ -125,7 +126,7 @@ def _audio_graph(net: AudioEncoder) -> onnx.GraphProto:
     else:
         x = graph.add("ReduceMean", x, axes=[2, 3], keepdims=0)
     graph.unit_length(graph.linear(graph.add("Relu", graph.linear(x, net.hidden)), net.out), "embedding")
-    return _finish(graph, "audio", {"mel": ["B", 80, 20]}, {"embedding": ["B", net.out.out_features]})
+    return graph.finish("audio", {"mel": ["B", 80, 20]}, {"embedding": ["B", net.out.out_features]})
 
 
 def _style_graph(net: StyleNet) -> onnx.GraphProto:
@@ -133,7 +134,7 @@ def _style_graph(net: StyleNet) -> onnx.GraphProto:
     x = graph.linear("motion", net.inner)
     length = graph.add("Slice", graph.add("Shape", x), graph.integers(1), graph.integers(2), graph.integers(0))
     place = graph.add(
-        "Slice", graph.store(_array(net.place), half=True), graph.integers(0), length, graph.integers(0)
+        "Slice", graph.store(array(net.place), half=True), graph.integers(0), length, graph.integers(0)
     )  # fmt: skip
     x = graph.add("Add", x, place)
     for block in net.blocks:
@@ -142,7 +143,7 @@ def _style_graph(net: StyleNet) -> onnx.GraphProto:
     x = graph.add("ReduceMean", graph.norm(x, net.norm), axes=[1], keepdims=0)
     graph.unit_length(graph.linear(x, net.out), "embedding")
     inputs = {"motion": ["B", "T", config.components]}
-    return _finish(graph, "style", inputs, {"embedding": ["B", config.embedding]})
+    return graph.finish("style", inputs, {"embedding": ["B", config.embedding]})
 
 
 def _block(graph: _Net, x: str, block: Block, size: int) -> str:

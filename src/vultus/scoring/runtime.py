@@ -103,14 +103,20 @@ class SyncScorer(Scorer):
         self.check_shape(moving)
         lips = self.arrays["lips"]
         offsets = (np.asarray(moving[:, lips], np.float32) - template[lips]) * np.float32(scale)
-        motion = signals.at_25(offsets.reshape(len(offsets), -1), fps)
+        return self.lips(signals.at_25(offsets.reshape(len(offsets), -1), fps))
+
+    def lips(self, motion: np.ndarray) -> np.ndarray:
+        """Embeddings (W, E) of lips at 25 fps, (T', 3 L) mm away from the neutral face."""
         starts = np.arange(max(0, len(motion) - signals.SYNC_FRAMES + 1))
         return self._in_batches(0, starts, lambda some: signals.motion_windows(motion, some))
 
     def audio(self, speech: Speech, num_windows: int) -> np.ndarray:
         """Embeddings (W, E) of the sound of the first W windows; a sound that ends earlier is held at its end."""
-        mel = signals.log_mel(speech)
-        return self._in_batches(1, np.arange(num_windows), lambda some: signals.mel_windows(mel, some))
+        return self.sound(signals.log_mel(speech), np.arange(num_windows))
+
+    def sound(self, mel: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Embeddings (W, E) of the windows of log-mel frames (F, 80) that begin at these frames of 25 fps."""
+        return self._in_batches(1, starts, lambda some: signals.mel_windows(mel, some))
 
     def _in_batches(self, graph: int, starts: np.ndarray, windows: Any) -> np.ndarray:
         parts = [self._run(graph, windows(starts[i : i + BATCH])) for i in range(0, len(starts), BATCH)]

@@ -164,20 +164,28 @@ def combine(speech: np.ndarray | Performance, *layers: np.ndarray, head: Head | 
 
 
 def life_layer(
-    prosody: Prosody, num_frames: int, fps: float, seed: int, style: Style | None = None, *, brows: bool = True
+    prosody: Prosody,
+    num_frames: int,
+    fps: float,
+    seed: int,
+    style: Style | None = None,
+    *,
+    brows: bool = True,
+    turn: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What a face does besides articulating, for a speech layer that came from a model: brows, mood, blinks, gaze,
     head.
 
     It needs no phones, depends on the sound only through `prosody` and on nothing else but the seed, and goes on in
-    silence (the face then rests and lives). `brows=False` leaves brows and mood to a model that has learnt them.
+    silence (the face then rests and lives). `brows=False` leaves brows and mood to a model that has learnt them; `turn`
+    is the head rotation (T, 3) of one that makes it: the eyes then make up for that one.
 
     Returns:
         Weights (T, 55) float32 in [0, 1], to be given to `combine`; head rotation (T, 3) float32, radians.
     """
     fps = check_fps(fps)
     style = Style() if style is None else style
-    turn = head_layer(prosody, num_frames, fps, seed, style)
+    turn = head_layer(prosody, num_frames, fps, seed, style) if turn is None else turn
     random = random_layer(prosody, num_frames, fps, seed, style, turn)
     if not brows:
         return random, turn

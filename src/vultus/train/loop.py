@@ -174,7 +174,7 @@ def run(
             norm = nn.utils.clip_grad_norm_(trained, settings.clip_norm or math.inf)
             optimiser.step()
             if average is not None:
-                average.update(model)
+                average.update(model, step)
             step += 1
             seconds_of_speech += len(batch.motion) * processes.world * batch.motion.shape[1] / batch.fps
             if step % settings.log_every == 0 or step == 1:
@@ -236,20 +236,25 @@ def load_run(
 def _check_loss(recipe: Recipe) -> None:
     """Tells a wrong key of [loss] before data and encoder are opened; the smallest possible method knows its keys."""
     gaps = np.zeros((1, 3), np.float32) if recipe.data.space == "weights" else None
-    smallest = method_class(recipe.method_name)(recipe.method, Dimensions(1, 1), gaps=gaps)
+    dims = Dimensions(1, 1, head_rotation=recipe.data.head_rotation)
+    smallest = method_class(recipe.method_name)(recipe.method, dims, gaps=gaps)
     loss_weights(smallest.loss_weights(), recipe.loss)
 
 
 class _Average:
-    """Exponential moving average of the weights; buffers are taken as they are."""
+    """Exponential moving average of the weights; buffers are taken as they are.
+
+    The decay rises to its value with the steps, or a short training would keep a share of its initial weights.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.shadow = decay, copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self, model: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1.0 + step) / (10.0 + step))
         for mine, theirs in zip(self.shadow.parameters(), model.parameters(), strict=True):
-            mine.lerp_(theirs, 1.0 - self.decay)
+            mine.lerp_(theirs, 1.0 - decay)
         for kept, now in zip(self.shadow.buffers(), model.buffers(), strict=True):
             kept.copy_(now)
 
@@ -301,7 +306,7 @@ def _optimiser(settings: TrainConfig, model: nn.Module, encoder: nn.Module | Non
     if encoder is not None:
         groups.append({"params": list(encoder.parameters()), "encoder": True})
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+    return kind(groups, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay, fused=True)
 
 
 def _rate(settings: TrainConfig, step: int, total: int) -> float:

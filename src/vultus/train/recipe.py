@@ -100,6 +100,7 @@ class TrainConfig:
         lr: learning rate.
         encoder_lr: learning rate of a fine-tuned encoder; 0 takes `lr`.
         optimizer: "adam" or "adamw".
+        betas: decays of its moving averages of the gradient and of the squared gradient.
         weight_decay: of adamw, and of adam as L2; contradicts the L1 penalty, so 0.
         schedule: "constant" or "one_cycle" (rises over `warmup`, then a cosine down to lr / 1000).
         warmup: rising part of one_cycle, share of all steps.
@@ -121,6 +122,7 @@ class TrainConfig:
     lr: float = 1e-4
     encoder_lr: float = 0.0
     optimizer: str = "adam"
+    betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     schedule: str = "constant"
     warmup: float = 0.1
@@ -150,6 +152,11 @@ class TrainConfig:
                 raise VultusError(f"train.{name} is {getattr(self, name)}; expected at least 1")
         if not self.lr > 0.0:
             raise VultusError(f"train.lr is {self.lr:g}; expected more than 0")
+        if len(self.betas) != 2 or not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise VultusError(
+                f"train.betas is {list(self.betas)}; expected two numbers of at least 0 and less than 1, such as "
+                "[0.9, 0.999]"
+            )
 
 
 @dataclass(frozen=True)
@@ -163,11 +170,11 @@ class Recipe:
     loss: Mapping[str, float]
 
     def resolved(self) -> dict[str, dict[str, Any]]:
-        """Every setting as plain values, for settings.json."""
+        """Every setting as settings.json gives it back: text, numbers and lists of them."""
         return {
             "method": {"name": self.method_name, **dataclasses.asdict(self.method)},
             "data": dataclasses.asdict(self.data),
-            "train": dataclasses.asdict(self.train),
+            "train": {**dataclasses.asdict(self.train), "betas": list(self.train.betas)},
             "loss": dict(self.loss),
         }
 

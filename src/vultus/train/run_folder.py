@@ -43,7 +43,8 @@ def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
 
 
 def _default(table: str, key: str) -> Any:
-    return getattr({"data": DataConfig, "train": TrainConfig}.get(table), key, None)
+    value = getattr({"data": DataConfig, "train": TrainConfig}.get(table), key, None)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def write_settings(

@@ -1,0 +1,33 @@
+"""A synthetic corpus of a few short lines: two test subjects, and true takes of their lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from vultus.synthesis.build import synthesize
+from vultus.synthesis.plan import Settings
+from vultus.synthesis.sources.kokoro_folder import KokoroFolder
+
+SPANS = [("sil", 0, 0.3), ("m", 0.3, 0.42), ("a", 0.42, 0.8), ("p", 0.8, 0.92), ("a", 0.92, 1.3), ("f", 1.3, 1.45),
+         ("i", 1.45, 1.8), ("sil", 1.8, 2.1)]  # fmt: skip
+
+
+def make(folder: Path) -> Path:
+    """The corpus below a folder."""
+    (folder / "in").mkdir()
+    for voice in ("anna", "ben", "cleo", "dora"):
+        for n in range(3):
+            time = np.arange(33600) / 16_000
+            sound = 0.3 * np.sin(2 * np.pi * (150 + 30 * n) * time) * ((time > 0.3) & (time < 1.8))
+            soundfile.write(folder / "in" / f"{voice}{n}.flac", sound, 16_000)
+            data = {
+                "audio": f"{voice}{n}.flac", "voice": voice, "language": "en", "text": f"mapafi {voice} {n}",
+                "seconds": 2.1, "phonemes": [{"p": p, "start": a, "end": b} for p, a, b in SPANS],
+            }  # fmt: skip
+            (folder / "in" / f"{voice}{n}.json").write_text(json.dumps(data), encoding="utf-8")
+    settings = Settings(subjects=4, test_lines=2, test_takes=4, test_voices=("anna", "ben"), val_voices=("cleo",))
+    return synthesize(folder / "corpus", KokoroFolder(folder / "in"), settings)
