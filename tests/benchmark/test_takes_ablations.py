@@ -30,7 +30,7 @@ SPANS = [("sil", 0, 0.3), ("m", 0.3, 0.42), ("a", 0.42, 0.8), ("p", 0.8, 0.92), 
          ("i", 1.45, 1.8), ("sil", 1.8, 2.1)]  # fmt: skip
 TINY = (
     "train.epochs=1", "train.batch=4", "train.log_every=1", "method.channels=8", "method.codes=8", "data.encoder=mel",
-    "data.copies=0",
+    "data.copies=0", "method.free_steps=0",
 )  # fmt: skip
 
 

@@ -188,8 +188,61 @@ def test_exit_test_measures_lips_and_codes() -> None:
     assert not dataclasses.replace(found, code_use=(0.5, 0.9)).passed
     assert dataclasses.replace(found, l_vertex=(3.0, 1.0), code_use=(0.9, 0.9)).passed
     assert not dataclasses.replace(found, l_vertex=(3.0, 1.0), code_use=(0.9, 0.9), sync_loss=0.05).passed
+    frozen = dataclasses.replace(found, l_vertex=(3.0, 1.0), code_use=(0.9, 0.9), explained={"upper_face": 0.1})
+    assert not frozen.passed  # lips alone are no face
     with pytest.raises(VultusError, match="no clips"):
         codec_exit_test(model.codec, [])
+
+
+def test_exit_test_tells_how_much_of_upper_face_and_head_is_kept() -> None:
+    model, data = make("codec", rotation=True), batch(8, 64, K + 3)
+    upper = torch.from_numpy(RIG.reshape(K, V, 3)[:, 20:].reshape(K, -1)).double()
+    model.codec.upper.copy_(upper @ upper.T / 20)
+    learn(model, data, 60)
+    model.eval()
+    found = codec_exit_test(model.codec, [clip.numpy() for clip in data.motion])
+    codes, _ = model.codec.encode(data.motion)
+    error = model.codec.decode(model.codec.latents(codes), 64).detach() - data.motion
+    moved, missed = data.motion[..., :K].double() @ upper, error[..., :K].double() @ upper
+    variance = (moved - moved.mean((0, 1))).square().sum()
+    assert found.explained["upper_face"] == pytest.approx(1.0 - float(missed.square().sum() / variance), abs=1e-4)
+    turned = (data.motion[..., K:] - data.motion[..., K:].mean((0, 1))).square().sum()
+    assert found.explained["head"] == pytest.approx(1.0 - float(error[..., K:].square().sum() / turned), abs=1e-4)
+
+
+def test_first_steps_are_free_of_codes() -> None:
+    model, data = make("codec", free_steps=3), batch(4, 32)
+    with pytest.raises(VultusError, match="free of codes"):
+        model.codec.encode(data.motion)
+    for step in range(5):
+        terms = model.loss(data)
+        assert (float(terms["codec/commitment"].detach()) == 0.0) == (step < 3)
+    assert int(model.codec.steps_done) == 5
+    model.eval()
+    model.loss(data)
+    assert int(model.codec.steps_done) == 5
+    with pytest.raises(VultusError, match="free_steps"):
+        make("codec", free_steps=-1)
+
+
+def test_rare_event_is_coded() -> None:
+    """A blink moves few vertices in few frames: what a mean of lengths over frames would trade for the rest."""
+    rng = np.random.default_rng(0)
+    motion = 0.5 + 0.1 * rng.normal(size=(16, 64, K)).cumsum(1) / 8.0
+    motion[..., 5] = 0.0
+    for clip in range(16):
+        place = int(rng.integers(8, 52))
+        motion[clip, place : place + 4, 5] = (0.6, 1.0, 1.0, 0.6)
+    data = batch(16, 64)
+    data = dataclasses.replace(data, motion=torch.from_numpy(motion.astype(np.float32)))
+    model = make("codec", free_steps=120)
+    upper = torch.from_numpy(RIG.reshape(K, V, 3)[5, 20:30].reshape(1, -1))
+    model.codec.upper[5, 5] = float((upper @ upper.T) / 10)
+    learn(model, data, 260)
+    model.eval()
+    codes, _ = model.codec.encode(data.motion)
+    back = model.codec.decode(model.codec.latents(codes), 64).detach()[..., 5]
+    assert float(back.amax(1).median()) > 0.6
 
 
 # The prior

@@ -143,7 +143,8 @@ class Bench:
         result = {
             "request": request, "clips": found.clips, "seconds": found.seconds, "passed": found.test.passed,
             "codes_per_second": found.codes_per_second, "l_vertex": list(found.test.l_vertex),
-            "code_use": list(found.test.code_use), "sync_loss": found.test.sync_loss, **training_cost(run),
+            "code_use": list(found.test.code_use), "sync_loss": found.test.sync_loss,
+            "explained": dict(found.test.explained), **training_cost(run),
         }  # fmt: skip
         write_atomically(kept, (json.dumps(result, indent=1) + "\n").encode())
         return result

@@ -362,7 +362,15 @@ class Codec(nn.Module):
         """Motion as a batch has it (B, T, D or 3V) -> codes (B, T', Q) int64, -1 in padding; and which steps are real.
 
         Draws nothing and changes nothing.
+
+        Raises:
+            VultusError: training ended within its steps without codes.
         """
+        if self.steps_done < self.config.free_steps:
+            raise VultusError(
+                f"the codec was trained for {int(self.steps_done)} steps, and the first {self.config.free_steps} are "
+                "free of codes (method.free_steps); train longer or set fewer"
+            )
         was_training = self.training
         self.eval()
         with torch.no_grad(), torch.autocast(motion.device.type, enabled=False):
