@@ -45,7 +45,7 @@ class Trial:
     settings: tuple[str, ...] = ()
 
 
-CODEC_BUDGET = ("train.epochs=8",)
+CODEC_BUDGET = ("train.epochs=6", "method.free_steps=300")
 CODECS = (
     *(Trial(f"levels{q}", f"Q = {q}, stride 2", (f"method.levels={q}",)) for q in (1, 2, 4, 8)),
     *(Trial(f"stride{r}", f"Q = 4, stride {r}", (f"method.stride={r}",)) for r in (1, 4)),
@@ -53,7 +53,7 @@ CODECS = (
 DEFAULT_CODEC = "levels4"
 
 PRIOR_BUDGET = (
-    "method.width=96", "method.coarse_layers=3", "method.fine_layers=2", "method.memory=64", "train.epochs=3",
+    "method.width=96", "method.coarse_layers=3", "method.fine_layers=2", "method.memory=64", "train.epochs=2",
     "train.batch=16", "train.ema=0.99",
 )  # fmt: skip
 PRIORS = (
