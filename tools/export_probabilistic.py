@@ -139,7 +139,8 @@ Weights: Apache-2.0. The graph of the features (Moonshine tiny-en, MIT) and the 
 The codec:
 {newline.join(coded)}
 
-codec/parameters is the smooth L1 of standardised motion; vertices, lips, velocity and lips/gap are in cm.
+codec/parameters is half the squared error of standardised motion; all others but commitment are in cm. What the codes
+lose: the codec's exit test in docs/results.md.
 
 The prior:
 {_trained_how(settings, log)}
