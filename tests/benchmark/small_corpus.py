@@ -1,4 +1,4 @@
-"""A synthetic corpus of a few short lines: two test subjects, and true takes of their lines."""
+"""A synthetic corpus of a few short lines, and true takes of some of them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,24 @@ SPANS = [("sil", 0, 0.3), ("m", 0.3, 0.42), ("a", 0.42, 0.8), ("p", 0.8, 0.92), 
          ("i", 1.45, 1.8), ("sil", 1.8, 2.1)]  # fmt: skip
 
 
-def make(folder: Path) -> Path:
-    """The corpus below a folder."""
+def make(
+    folder: Path,
+    settings: Settings,
+    voices: tuple[str, ...] = ("anna", "ben", "cleo", "dora"),
+    *,
+    own_words: bool = False,
+) -> Path:
+    """The corpus below a folder; with `own_words` no two voices say the same line."""
     (folder / "in").mkdir()
-    for voice in ("anna", "ben", "cleo", "dora"):
+    for voice in voices:
         for n in range(3):
             time = np.arange(33600) / 16_000
             sound = 0.3 * np.sin(2 * np.pi * (150 + 30 * n) * time) * ((time > 0.3) & (time < 1.8))
             soundfile.write(folder / "in" / f"{voice}{n}.flac", sound, 16_000)
             data = {
-                "audio": f"{voice}{n}.flac", "voice": voice, "language": "en", "text": f"mapafi {voice} {n}",
-                "seconds": 2.1, "phonemes": [{"p": p, "start": a, "end": b} for p, a, b in SPANS],
+                "audio": f"{voice}{n}.flac", "voice": voice, "language": "en", "seconds": 2.1,
+                "text": f"mapafi {voice} {n}" if own_words else f"mapafi {n}",
+                "phonemes": [{"p": p, "start": a, "end": b} for p, a, b in SPANS],
             }  # fmt: skip
             (folder / "in" / f"{voice}{n}.json").write_text(json.dumps(data), encoding="utf-8")
-    settings = Settings(subjects=4, test_lines=2, test_takes=4, test_voices=("anna", "ben"), val_voices=("cleo",))
     return synthesize(folder / "corpus", KokoroFolder(folder / "in"), settings)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 
 from vultus.benchmark.evaluate import evaluate
 from vultus.datasets import open_dataset
@@ -18,34 +16,19 @@ from vultus.errors import VultusError
 from vultus.export.npz import write as write_npz
 from vultus.head import load_head
 from vultus.motion import Motion, Take
-from vultus.synthesis.build import synthesize
 from vultus.synthesis.plan import Settings
-from vultus.synthesis.sources.kokoro_folder import KokoroFolder
 
 sys.path.append(str(Path(__file__).parents[1] / "datasets"))
 import miniature_biwi
 import miniature_vocaset
 import miniature_voxceleb2
-
-SPANS = [("sil", 0, 0.3), ("m", 0.3, 0.42), ("a", 0.42, 0.8), ("p", 0.8, 0.92), ("a", 0.92, 1.3), ("f", 1.3, 1.45),
-         ("i", 1.45, 1.8), ("sil", 1.8, 2.1)]  # fmt: skip
+import small_corpus
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("synthetic")
-    (folder / "in").mkdir()
-    for voice in ("anna", "ben", "cleo"):
-        for n in range(3):
-            time = np.arange(33600) / 16_000
-            sound = 0.3 * np.sin(2 * np.pi * (150 + 30 * n) * time) * ((time > 0.3) & (time < 1.8))
-            soundfile.write(folder / "in" / f"{voice}{n}.flac", sound, 16_000)
-            data = {
-                "audio": f"{voice}{n}.flac", "voice": voice, "language": "en", "text": f"mapafi {n}", "seconds": 2.1,
-                "phonemes": [{"p": p, "start": a, "end": b} for p, a, b in SPANS],
-            }  # fmt: skip
-            (folder / "in" / f"{voice}{n}.json").write_text(json.dumps(data), encoding="utf-8")
-    return synthesize(folder / "corpus", KokoroFolder(folder / "in"), Settings(subjects=3, test_lines=2, test_takes=3))
+    settings = Settings(subjects=3, test_lines=2, test_takes=3)
+    return small_corpus.make(tmp_path_factory.mktemp("synthetic"), settings, ("anna", "ben", "cleo"))
 
 
 def run(root: Path, out: Path, protocol: str = "synthetic", **more: Any) -> dict[str, Any]:

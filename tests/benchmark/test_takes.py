@@ -23,6 +23,7 @@ from vultus.datasets.synthetic import SyntheticCorpus
 from vultus.errors import VultusError
 from vultus.methods.sampling import Sampling
 from vultus.synthesis.clipfile import LAYERS
+from vultus.synthesis.plan import Settings
 from vultus.train.loop import train
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -32,7 +33,11 @@ FEW = ("plain", "avg-4", "region-avg-4")
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_corpus.make(tmp_path_factory.mktemp("small"))
+    return small_corpus.make(
+        tmp_path_factory.mktemp("small"),
+        Settings(subjects=4, test_lines=2, test_takes=4, test_voices=("anna", "ben"), val_voices=("cleo",)),
+        own_words=True,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 
 torch = pytest.importorskip("torch", reason="needs torch (pip install 'vultus[train]')")
+
+import small_corpus  # noqa: E402
 
 from vultus.benchmark import takes_ablations, takes_trials  # noqa: E402
 from vultus.benchmark.codec_exit import measure_codec  # noqa: E402
@@ -21,13 +22,9 @@ from vultus.benchmark.takes_ablations import main, write  # noqa: E402
 from vultus.benchmark.takes_ablations_text import Found, text  # noqa: E402
 from vultus.benchmark.takes_trials import Bench  # noqa: E402
 from vultus.errors import VultusError  # noqa: E402
-from vultus.synthesis.build import synthesize  # noqa: E402
 from vultus.synthesis.plan import Settings  # noqa: E402
-from vultus.synthesis.sources.kokoro_folder import KokoroFolder  # noqa: E402
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-SPANS = [("sil", 0, 0.3), ("m", 0.3, 0.42), ("a", 0.42, 0.8), ("p", 0.8, 0.92), ("a", 0.92, 1.3), ("f", 1.3, 1.45),
-         ("i", 1.45, 1.8), ("sil", 1.8, 2.1)]  # fmt: skip
 TINY = (
     "train.epochs=1", "train.batch=4", "train.log_every=1", "method.channels=8", "method.codes=8", "data.encoder=mel",
     "data.copies=0", "method.free_steps=0",
@@ -36,22 +33,10 @@ TINY = (
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("ablations")
-    (folder / "in").mkdir()
-    for voice in ("anna", "ben", "cleo", "dora"):
-        for n in range(3):
-            time = np.arange(33600) / 16_000
-            sound = 0.3 * np.sin(2 * np.pi * (150 + 30 * n) * time) * ((time > 0.3) & (time < 1.8))
-            soundfile.write(folder / "in" / f"{voice}{n}.flac", sound, 16_000)
-            data = {
-                "audio": f"{voice}{n}.flac", "voice": voice, "language": "en", "text": f"mapafi {n}", "seconds": 2.1,
-                "phonemes": [{"p": p, "start": a, "end": b} for p, a, b in SPANS],
-            }  # fmt: skip
-            (folder / "in" / f"{voice}{n}.json").write_text(json.dumps(data), encoding="utf-8")
     settings = Settings(
         subjects=4, test_lines=2, test_takes=2, negatives=0.0, test_voices=("anna",), val_voices=("ben",)
     )
-    return synthesize(folder / "corpus", KokoroFolder(folder / "in"), settings)
+    return small_corpus.make(tmp_path_factory.mktemp("ablations"), settings)
 
 
 @pytest.fixture
