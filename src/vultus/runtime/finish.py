@@ -49,6 +49,9 @@ MAX_GAIN = 3.0
 
 #: A mouth that opens no further than this anywhere near is not speaking: what still stirs in it comes to rest.
 SHUT_MM, SHUT_AROUND_S = 1.8, 0.35
+MAX_TWITCH = 0.15
+"""A weight of the mouth that leaps there and back within 67 ms by more is seen as a twitch."""
+
 #: A mouth moves before the sound starts and after it ends; between speech further apart than both it comes to rest.
 MOVES_BEFORE_S, MOVES_AFTER_S, REST_FADE_S = 0.16, 0.16, 0.28
 
@@ -138,6 +141,19 @@ def smooth_motion(values: np.ndarray, fps: float, milliseconds: float) -> np.nda
     out = np.zeros_like(values)
     for offset, weight in enumerate(kernel):
         out += weight * padded[offset : offset + len(values)]
+    return out
+
+
+def without_twitches(values: np.ndarray, most: float = MAX_TWITCH) -> np.ndarray:
+    """Takes off what leaps up and back, or down and up, by more than `most` within two frames; (T, K) -> (T, K).
+
+    >>> without_twitches(np.array([[0.0], [0.5], [0.2], [0.25]]))[:, 0].round(3).tolist()
+    [0.0, 0.35, 0.2, 0.25]
+    """
+    before, after = values[1:-1] - values[:-2], values[1:-1] - values[2:]
+    leap = np.where(before * after > 0, np.minimum(np.abs(before), np.abs(after)), 0.0)
+    out = values.copy()
+    out[1:-1] -= np.sign(before) * np.maximum(leap - most, 0.0)
     return out
 
 

@@ -24,6 +24,7 @@ from vultus.head import load_head
 from vultus.methods.sampling import Sampling, check_request, sample
 from vultus.motion import WEIGHT_NAMES, Motion
 from vultus.runtime.base import Progress
+from vultus.runtime.finish import smooth_motion, without_twitches
 from vultus.runtime.frame_grid import FrameGrid
 from vultus.runtime.probabilistic_graphs import ProbabilisticGraphs
 from vultus.runtime.styles import (
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 HEARING_WINDOW = 256
 """Steps that are heard at once; it bounds memory and changes nothing."""
+HEAD_SMOOTHING_MS = 80.0
+"""Standard deviation of what smooths head rotation: from code to code it trembles by a tenth of a degree, and a head has
+next to no motion above 3 Hz."""
 _BLOCK = 256  # reference frames whose weights are solved at a time
 
 
@@ -245,8 +249,12 @@ class ProbabilisticModel:
     def _motion(self, take: np.ndarray) -> Motion:
         columns = len(WEIGHT_NAMES)
         weights = np.clip(take[:, :columns], 0.0, 1.0)
+        mouth = self.network.mouth > 0
+        weights[:, mouth] = without_twitches(weights[:, mouth])
         weights[:, ~self._moving] = 0.0
-        rotation = np.ascontiguousarray(take[:, columns:]) if take.shape[1] > columns else None
+        rotation = None
+        if take.shape[1] > columns:
+            rotation = smooth_motion(np.ascontiguousarray(take[:, columns:]), self.network.fps, HEAD_SMOOTHING_MS)
         return Motion(weights, self.network.fps, self._head.rig, rotation)
 
 
