@@ -62,7 +62,7 @@ takes: $(VENV)/.dev   ## train the shipped model of takes on that corpus (about 
 	$(BIN)/vultus train recipes/probabilistic_codec.toml --data runs/corpus --out runs/codec
 	$(BIN)/vultus train recipes/probabilistic_prior.toml --set method.codec=runs/codec --data runs/corpus --out runs/prior
 	$(BIN)/python tools/export_probabilistic.py --run runs/prior --data runs/corpus --name takes \
-	  --sampling region-coarse-avg-10 --out src/vultus/bundles/takes
+	  --sampling region-avg-10 --out src/vultus/bundles/takes
 
 clean:           ## remove what the other targets made
 	rm -rf $(VENV) demo
