@@ -44,10 +44,10 @@ def main() -> None:
         for seconds in (10, 600, *((3600,) if options.hour else ())):
             make_recording(folder / f"{seconds}.wav", seconds)
         _processes(options.bundle, samplings, folder, options.repeat)
+        if options.hour:  # before torch: a new process counts what its parent had in memory when it was made
+            _hour(options.bundle, folder)
         _parts(model, samplings, folder / "10.wav", options.repeat)
         _loops(model, options.run, options.repeat)
-        if options.hour:
-            _hour(options.bundle, folder)
 
 
 def _animate(folder: Path, seconds: int, *arguments: str) -> tuple[float, float, float]:
