@@ -24,12 +24,12 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "datasets"))
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 TINY = (
-    "method.channels=8", "method.code_size=4", "method.codes=8", "train.batch=4", "train.epochs=1", "train.log_every=1",
-    "train.device=cpu", "data.crop=1.0",
+    "method.free_steps=1", "method.channels=8", "method.code_size=4", "method.codes=8", "train.batch=4",
+    "train.epochs=1", "train.log_every=1", "train.device=cpu", "data.crop=1.0",
 )  # fmt: skip
 TINY_PRIOR = (
     "method.width=16", "method.heads=2", "method.coarse_layers=1", "method.fine_layers=1", "method.style_width=16",
-    "method.style_layers=1", *TINY[3:], "train.epochs=2",
+    "method.style_layers=1", *TINY[4:], "train.epochs=2",
 )  # fmt: skip
 
 

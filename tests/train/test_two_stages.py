@@ -227,7 +227,8 @@ def test_paper_recipes_run_on_a_miniature_of_their_data(tmp_path: Path) -> None:
     )  # fmt: skip
     transformers.HubertModel(config).save_pretrained(tmp_path / "hubert")
     root = miniature_voxceleb2.build(tmp_path / "data", kind="videowise")
-    assert main(command("probabilistic_codec_paper", root, tmp_path / "codec", *TINY, "data.crop=1.0")) == 0
+    coded = (*TINY, "data.crop=1.0", "method.free_steps=1")
+    assert main(command("probabilistic_codec_paper", root, tmp_path / "codec", *coded)) == 0
     named = f"method.codec={tmp_path / 'codec'}"
     sets = (*TINY_PRIOR, named, f"data.checkpoint={tmp_path / 'hubert'}", "train.epochs=2", "data.crop=1.0")
     assert main(command("probabilistic_prior_paper", root, tmp_path / "prior", *sets)) == 0
