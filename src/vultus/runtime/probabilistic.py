@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 HEARING_WINDOW = 256
 """Steps that are heard at once; it bounds memory and changes nothing."""
 HEAD_SMOOTHING_MS = 80.0
-"""Standard deviation of what smooths head rotation: from code to code it trembles by a tenth of a degree, and a head has
-next to no motion above 3 Hz."""
+"""Standard deviation of what smooths head rotation: from code to code it trembles by a tenth of a degree, and a head
+has next to no motion above 3 Hz."""
 _BLOCK = 256  # reference frames whose weights are solved at a time
 
 
