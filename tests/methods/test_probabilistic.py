@@ -14,8 +14,9 @@ import torch
 from vultus.errors import VultusError
 from vultus.features.mel import MelEncoder
 from vultus.methods.base import Batch, Dimensions
+from vultus.methods.modules import clip_mean
 from vultus.methods.probabilistic import Config, Probabilistic, complete
-from vultus.methods.probabilistic_codec import clip_mean, codec_exit_test, whole_steps
+from vultus.methods.probabilistic_codec import codec_exit_test, whole_steps
 from vultus.methods.probabilistic_prior import FineSequence
 from vultus.methods.sampling import Sampling
 from vultus.speech import Speech

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vultus import clock
 from vultus.benchmark.styles import SHORTEST, style_clip
 from vultus.datasets.base import FaceSequence
 from vultus.errors import VultusError
 from vultus.export.read import StyleClip
+from vultus.features.base import at_motion_frames
 from vultus.motion import WEIGHT_NAMES, Motion
 from vultus.synthesis.clipfile import LAYERS
 
@@ -199,10 +199,7 @@ def _performer(method: Any, encoder: Any, fps: float) -> Speak:
 
     @functools.lru_cache(maxsize=REMEMBERED)
     def heard(sequence: FaceSequence) -> np.ndarray:
-        speech = sequence.speech()
-        found = encoder(speech)
-        times = clock.motion_times(clock.num_motion_frames(len(speech.samples), fps), fps)
-        return clock.resample_at(found.values, found.rate, found.offset, times)
+        return at_motion_frames(encoder, sequence.speech(), fps)
 
     def speak(sequence: FaceSequence, style: Any, takes: int, seed: int, sampling: Sampling | None) -> list[Motion]:
         scorer = None

@@ -1,6 +1,6 @@
 """The contract of a speech encoder: Speech -> features (F, C) at the encoder's own rate.
 
-Letters: S samples at 16 kHz, F feature frames, C channels.
+Letters: S samples at 16 kHz, F feature frames, C channels, T motion frames.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from vultus.clock import feature_times
+from vultus.clock import feature_times, motion_times, num_motion_frames, resample_at
 from vultus.errors import VultusError
 
 if TYPE_CHECKING:
-    from vultus.speech import SpeechSource
+    from vultus.speech import Speech, SpeechSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,13 @@ class Encoder(Protocol):
         Memory does not grow with the length of the sound.
         """
         ...
+
+
+def at_motion_frames(encoder: Encoder, speech: Speech, fps: float) -> np.ndarray:
+    """The features of a whole speech on its round(duration x fps) motion frames, (T, C) float32."""
+    found = encoder(speech)
+    times = motion_times(num_motion_frames(len(speech.samples), fps), fps)
+    return resample_at(found.values, found.rate, found.offset, times)
 
 
 def as_samples(block: np.ndarray) -> np.ndarray:

@@ -18,8 +18,6 @@ Letters: B batch, T motion frames, R reference frames, C feature channels, V ver
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,9 +25,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vultus import clock
 from vultus.errors import VultusError, unknown_name
+from vultus.features.base import at_motion_frames
 from vultus.methods.base import Batch, Dimensions
+from vultus.methods.modules import clip_mean, evaluating
 
 if TYPE_CHECKING:
     from vultus.features.base import Encoder
@@ -443,8 +442,8 @@ class CompositeRegional(nn.Module):
         steps = _squared_length(error[:, 1:] - error[:, :-1], metric) * (batch.fps / VELOCITY_FPS) ** 2
         step_mask = None if batch.mask is None else batch.mask[:, 1:]
         terms = {
-            "motion/l2": self.config.loss_scale * _clip_mean(frames, batch.mask),
-            "motion/velocity": self.config.loss_scale * _clip_mean(steps, step_mask),
+            "motion/l2": self.config.loss_scale * clip_mean(frames, batch.mask),
+            "motion/velocity": self.config.loss_scale * clip_mean(steps, step_mask),
         }
         if gap_matrix is not None:
             wrong = error @ gap_matrix.T
@@ -452,9 +451,9 @@ class CompositeRegional(nn.Module):
                 true = batch.motion @ gap_matrix[:, self.config.channels :].T
             else:
                 true = (batch.motion / self.dims.unit) @ gap_matrix.T
-            terms["lips/gap"] = _clip_mean((wrong**2).mean(2), batch.mask)
+            terms["lips/gap"] = clip_mean((wrong**2).mean(2), batch.mask)
             shut = _closedness(true + wrong) - _closedness(true)
-            terms["lips/closure"] = _clip_mean((shut**2).mean(2), batch.mask)
+            terms["lips/closure"] = clip_mean((shut**2).mean(2), batch.mask)
         if self.config.regional:
             terms["regional/l1"] = self.W.abs().sum()
         return terms
@@ -475,7 +474,7 @@ class CompositeRegional(nn.Module):
     def style_vector(self, reference: np.ndarray) -> np.ndarray:
         """A style to keep: (R, D) motion -> 2 Z = 512 numbers, scale then shift, float32."""
         motion = torch.from_numpy(np.asarray(reference, np.float32))[None].to(self.W.device)
-        with _evaluating(self):
+        with evaluating(self):
             scale, shift = self.style(motion)
         return torch.cat([scale, shift], 1)[0].float().cpu().numpy()
 
@@ -514,12 +513,9 @@ class CompositeRegional(nn.Module):
         if style is None or np.shape(style) != (size,):
             found = "none" if style is None else f"shape {np.shape(style)}"
             raise VultusError(f"style: {found}; expected {size} numbers, made by style_vector(reference)")
-        features = encoder(speech)
-        frames = clock.num_motion_frames(len(speech.samples), fps)
-        times = clock.motion_times(frames, fps)
-        on_grid = clock.resample_at(features.values, features.rate, features.offset, times)
+        on_grid = at_motion_frames(encoder, speech, fps)
         device = self.W.device
-        with _evaluating(self):
+        with evaluating(self):
             scale, shift = torch.from_numpy(np.asarray(style, np.float32)).to(device).chunk(2)
             flat = torch.from_numpy(np.asarray(template.vertices, np.float32).reshape(1, -1)).to(device)
             codes = self.decode(
@@ -527,16 +523,6 @@ class CompositeRegional(nn.Module):
             )
             values = self.offsets(codes[0].float()).cpu().numpy()
         return [Motion(values, fps, OffsetsRig(self.dims.num_vertices))]
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    was_training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(was_training)
 
 
 def _full_precision(like: Tensor) -> torch.autocast:
@@ -555,11 +541,3 @@ def _closedness(gap: Tensor) -> Tensor:
     """Lip gaps (change from rest), mm -> the same below 0, levelling off at CLOSURE_MM above."""
     above = gap.clamp_min(0.0)
     return gap.clamp_max(0.0) + above / (1.0 + above / CLOSURE_MM)
-
-
-def _clip_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean over the real frames of each clip, then over clips: (B, T) -> scalar."""
-    if mask is None:
-        return values.mean()
-    weight = mask.to(values.dtype)
-    return ((values * weight).sum(1) / weight.sum(1).clamp_min(1.0)).mean()

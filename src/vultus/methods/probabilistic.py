@@ -40,14 +40,15 @@ from torch.nn import functional as F
 
 from vultus import clock
 from vultus.errors import VultusError
+from vultus.features.base import at_motion_frames
 from vultus.methods.base import Batch, Dimensions
 from vultus.methods.draws import Scorer
+from vultus.methods.modules import clip_mean, evaluating
 from vultus.methods.probabilistic_codec import (
     STATISTICS_CLIPS,
     Codec,
     CodecConfig,
     blank,
-    clip_mean,
     load_codec,
     read_codec_run,
     whole_steps,
@@ -325,11 +326,10 @@ class Probabilistic(nn.Module):
             raise VultusError(
                 f"the reference motion has {len(motion)} frames; expected at least {MIN_REFERENCE_FRAMES}"
             )
-        was_training = self.training
-        self.eval()
-        vector: np.ndarray = self._style(torch.from_numpy(motion)[None].to(self.no_sound.device), None)[0].cpu().numpy()
-        self.train(was_training)
-        return vector
+        with evaluating(self):
+            vector = self._style(torch.from_numpy(motion)[None].to(self.no_sound.device), None)[0]
+        found: np.ndarray = vector.cpu().numpy()
+        return found
 
     @torch.no_grad()
     def perform(
@@ -360,16 +360,12 @@ class Probabilistic(nn.Module):
                     f"style: shape {np.shape(style)}; expected {self.config.style_size} numbers, made by style_vector"
                 )
             vector = torch.from_numpy(np.asarray(style, np.float32)).to(device)
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             heard = self.hearing(torch.from_numpy(np.asarray(features, np.float32))[None].to(device), None)
             takes = sample(
                 self, heard, vector[None], sampling,
                 frames=len(features), num_takes=num_takes, seed=seed, scorer=scorer,
             )  # fmt: skip
-        finally:
-            self.train(was_training)
         return takes
 
     def predict(
@@ -401,10 +397,8 @@ class Probabilistic(nn.Module):
             raise VultusError(
                 f"the template has {len(template.vertices)} vertices; this model is for {self.dims.num_vertices}"
             )
-        found = encoder(speech)
         own = float(self.codec.fps)
-        times = clock.motion_times(clock.num_motion_frames(len(speech.samples), own), own)
-        features = clock.resample_at(found.values, found.rate, found.offset, times)
+        features = at_motion_frames(encoder, speech, own)
         takes = self.perform(features, style=style, num_takes=num_takes, seed=seed, sampling=sampling, scorer=scorer)
         frames = clock.num_motion_frames(len(speech.samples), fps)
         moves = rig or EmbeddingRig(self.codec.matrix.float().cpu().numpy())

@@ -34,6 +34,7 @@ from vector_quantize_pytorch import VectorQuantize
 
 from vultus.errors import VultusError
 from vultus.methods.base import Batch, Dimensions
+from vultus.methods.modules import clip_mean, clip_root_mean, evaluating
 
 if TYPE_CHECKING:
     from vultus.train.data import TrainingSet
@@ -129,20 +130,6 @@ def whole_steps(frames: Tensor, mask: Tensor | None, stride: int) -> tuple[Tenso
     index = torch.minimum(place[None], last.clamp_min(0))
     held = torch.gather(frames, 1, index[:, :, None].expand(-1, -1, frames.shape[2]))
     return held, place[None, ::stride] <= last
-
-
-def clip_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean over the real frames of each clip, then over clips: (B, T) -> scalar."""
-    if mask is None:
-        return values.mean()
-    weight = mask.to(values.dtype)
-    return ((values * weight).sum(1) / weight.sum(1).clamp_min(1.0)).mean()
-
-
-def clip_root_mean(squares: Tensor, mask: Tensor | None) -> Tensor:
-    """Root of the mean over the real frames of each clip, then mean over clips: (B, T) -> scalar."""
-    weight = torch.ones_like(squares) if mask is None else mask.to(squares.dtype)
-    return torch.sqrt((squares * weight).sum(1) / weight.sum(1).clamp_min(1.0) + 1e-12).mean()
 
 
 class ResidualBlock(nn.Module):
@@ -371,13 +358,10 @@ class Codec(nn.Module):
                 f"the codec was trained for {int(self.steps_done)} steps, and the first {self.config.free_steps} are "
                 "free of codes (method.free_steps); train longer or set fewer"
             )
-        was_training = self.training
-        self.eval()
-        with torch.no_grad(), torch.autocast(motion.device.type, enabled=False):
+        with evaluating(self), torch.no_grad(), torch.autocast(motion.device.type, enabled=False):
             frames, steps = whole_steps(self.coordinates(motion.float()), mask, self.config.stride)
             latents = self.encoder(self.standardise(frames).transpose(1, 2), steps).transpose(1, 2)
             _, codes, _ = self.quantise(latents, steps)
-        self.train(was_training)
         return codes, steps
 
     def quantise(self, latents: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
