@@ -26,6 +26,7 @@ sys.path.append(str(HERE.parent / "datasets"))
 import miniature_biwi  # noqa: E402
 import miniature_multiface  # noqa: E402
 import miniature_vocaset  # noqa: E402
+from toy import tiny_hubert  # noqa: E402
 
 from vultus.cli import main  # noqa: E402
 from vultus.datasets import open_dataset  # noqa: E402
@@ -59,12 +60,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """HuBERT with the norms of the large size, 2 blocks of width 16."""
     folder = tmp_path_factory.mktemp("hubert")
     torch.manual_seed(1)
-    config = transformers.HubertConfig(
-        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, vocab_size=11,
-        conv_dim=(8,) * 7, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2,
-        do_stable_layer_norm=True, feat_extract_norm="layer", conv_bias=True,
-    )  # fmt: skip
-    transformers.HubertModel(config).save_pretrained(folder)
+    tiny_hubert(folder, num_hidden_layers=2, do_stable_layer_norm=True, feat_extract_norm="layer", conv_bias=True)
     return folder
 
 

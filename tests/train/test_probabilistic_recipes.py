@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy import toy_set
+from toy import tiny_hubert, toy_set
 
 from vultus.cli import main
 from vultus.errors import VultusError
@@ -46,14 +46,9 @@ def torchrun(recipe: str, root: Path, out: Path, *settings: str) -> None:
 
 def test_paper_recipes_run_in_two_processes(tmp_path: Path) -> None:
     """As they are: mixed precision, warm-up, moving average; HuBERT first frozen, then trained along."""
-    transformers = pytest.importorskip("transformers", reason="needs transformers (pip install 'vultus[train]')")
     import miniature_voxceleb2
 
-    config = transformers.HubertConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, vocab_size=11,
-        conv_dim=(8,) * 7, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2,
-    )  # fmt: skip
-    transformers.HubertModel(config).save_pretrained(tmp_path / "hubert")
+    tiny_hubert(tmp_path / "hubert")
     root = miniature_voxceleb2.build(tmp_path / "data", kind="videowise")
     torchrun("probabilistic_codec_paper", root, tmp_path / "codec", *TINY)
     sets = (*TINY_PRIOR, f"method.codec={tmp_path / 'codec'}", f"data.checkpoint={tmp_path / 'hubert'}")

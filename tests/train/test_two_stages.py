@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from toy import GAPS, RIG, K, ToyClip, ToyEncoder, V
+from toy import GAPS, RIG, K, ToyClip, ToyEncoder, V, tiny_hubert
 
 from vultus.cli import main
 from vultus.errors import VultusError
@@ -217,15 +217,10 @@ def command(recipe: str, root: Path, out: Path, *sets: str) -> list[str]:
 
 def test_paper_recipes_run_on_a_miniature_of_their_data(tmp_path: Path) -> None:
     """FLAME's 53 numbers, losses through a linear rig, HuBERT trained along."""
-    transformers = pytest.importorskip("transformers", reason="needs transformers (pip install 'vultus[train]')")
     sys.path.append(str(Path(__file__).resolve().parents[1] / "datasets"))
     import miniature_voxceleb2
 
-    config = transformers.HubertConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, vocab_size=11,
-        conv_dim=(8,) * 7, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2,
-    )  # fmt: skip
-    transformers.HubertModel(config).save_pretrained(tmp_path / "hubert")
+    tiny_hubert(tmp_path / "hubert")
     root = miniature_voxceleb2.build(tmp_path / "data", kind="videowise")
     coded = (*TINY, "data.crop=1.0", "method.free_steps=1")
     assert main(command("probabilistic_codec_paper", root, tmp_path / "codec", *coded)) == 0

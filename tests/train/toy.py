@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from vultus.clock import SAMPLE_RATE, num_motion_frames
 from vultus.features.base import Features
@@ -93,3 +95,13 @@ def toy_set(folder: Path, *, augment: bool = True, count: int = 6, **config: obj
     data_config = DataConfig(**settings)  # type: ignore[arg-type]
     by_weights = data_config.space == "weights"
     return TrainingSet(toy_clips(count), data_config, ToyEncoder, folder, RIG if by_weights else None, GAPS, augment)
+
+
+def tiny_hubert(folder: Path, **changes: Any) -> None:
+    """A HuBERT checkpoint of width 16 and one block, unless changed."""
+    transformers = pytest.importorskip("transformers", reason="needs transformers (pip install 'vultus[train]')")
+    sizes = {
+        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 11,
+        "conv_dim": (8,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2,
+    }  # fmt: skip
+    transformers.HubertModel(transformers.HubertConfig(**{**sizes, **changes})).save_pretrained(folder)
